@@ -1,0 +1,64 @@
+"""Power control: channel inversion under a peak-power limit of each device, with truncation of deep fades."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radio.air import AirPlan, ChannelState
+from radio.errors import InputError
+
+
+def plan_inversion(
+    state: ChannelState,
+    payload_peak: float,
+    *,
+    truncation: float = 0.1,
+    amplitude_max: float = 1.0,
+    mean_gain_power: float | None = None,
+) -> AirPlan:
+    """Everybody arrives with the same amplitude eta per unit of payload; the weakest active device sets it.
+
+        b_k = eta / h_k,   eta = min_{active} |h_k| A_max / X      (pluto.md section 4; arXiv 2604.12401 section II)
+
+    so |b_k x| <= A_max for every |x| <= X, with equality for the weakest. Who is left out depends on the channel alone:
+    |h_k|^2 < truncation * mean |h|^2, or an estimate that is not to be trusted. Never on data.
+
+    Args:
+        state: the round's sounding.
+        payload_peak: X, the largest |x| that must fit, artificial noise included; larger ones are limited and counted.
+        truncation: fraction of the mean gain power.
+        amplitude_max: A_max <= 1, DAC full scales.
+        mean_gain_power: E|h|^2 if it is known; else the mean over the devices of this sounding.
+    """
+    if not (math.isfinite(payload_peak) and payload_peak > 0.0):
+        raise InputError(f"payload_peak is {payload_peak}; a positive finite payload is needed")
+    if not (math.isfinite(truncation) and truncation >= 0.0):
+        raise InputError(f"truncation is {truncation}; allowed: a finite fraction of the mean gain power, at least 0")
+    if not 0.0 < amplitude_max <= 1.0:
+        raise InputError(f"amplitude_max is {amplitude_max}; allowed: above 0 and at most 1 (DAC full scale)")
+    finite = np.isfinite(state.gains)
+    power = np.where(finite, np.abs(np.where(finite, state.gains, 0.0)) ** 2, 0.0)
+    if mean_gain_power is None:
+        mean_gain_power = float(power[finite].mean()) if finite.any() else 0.0
+    active = np.asarray(state.quality, dtype=bool) & finite & (power > 0.0) & (power >= truncation * mean_gain_power)
+    precoders = np.zeros(state.gains.shape, dtype=np.complex128)
+    alignment = 0.0
+    if active.any():
+        alignment = math.sqrt(float(power[active].min())) * amplitude_max / payload_peak
+        precoders[active] = alignment / state.gains[active]
+    return AirPlan(precoders, active, alignment, float(payload_peak))
+
+
+def check_payloads(payloads: NDArray[np.float64], plan: AirPlan, devices: int) -> NDArray[np.float64]:
+    """`payloads` as float64 (K, P), or InputError; NaN in an active row must never reach the air."""
+    payloads = np.asarray(payloads, dtype=np.float64)
+    if payloads.ndim != 2 or payloads.shape[0] != devices or payloads.shape[1] < 1:
+        raise InputError(f"payloads have shape {payloads.shape}; allowed: ({devices}, P) with P at least 1")
+    if plan.active.shape != (devices,) or plan.precoders.shape != (devices,):
+        raise InputError(f"the plan is for {plan.active.size} devices; this air has {devices}")
+    if not np.all(np.isfinite(payloads[plan.active])):
+        raise InputError("a payload of an active device is not finite; clip it or replace it by 0 before the air")
+    return payloads

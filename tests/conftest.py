@@ -1,0 +1,87 @@
+"""Which tests can run on this machine, and what every test shares.
+
+Tests marked `data` need the shared data folder (`PAIRZERO_DATA`, default `../shared/data` from the project's root),
+tests marked `gpu` a CUDA device. Where that is missing they are deselected, and the summary says how many and why.
+`PAIRZERO_REQUIRE_DATA=1` makes it an error when no `data` test passed: CI sets it where the folder is there, so that a
+wrong path cannot turn those tests off silently.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+# A red test must be red on every machine, however slow, and on every repetition.
+settings.register_profile("pairzero", deadline=None, derandomize=True)
+settings.load_profile("pairzero")
+
+NOTES = pytest.StashKey[list[str]]()
+DATA_TESTS = pytest.StashKey[set[str]]()
+
+
+def data_folder() -> Path:
+    """Where the shared data is looked for; a relative PAIRZERO_DATA counts from the project's root."""
+    return (PROJECT_ROOT / (os.environ.get("PAIRZERO_DATA") or "../shared/data")).resolve()
+
+
+def data_required() -> bool:
+    return os.environ.get("PAIRZERO_REQUIRE_DATA", "") not in ("", "0")
+
+
+def cuda_is_available() -> bool:
+    import torch  # only where a test needs the answer: importing it takes seconds
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The shared data folder. Asking for it marks the test `data`."""
+    return data_folder()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[NOTES] = []
+    config.stash[DATA_TESTS] = set()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest applies -m, which must see the marks added here
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "data_root" in getattr(item, "fixturenames", ()) and item.get_closest_marker("data") is None:
+            item.add_marker("data")
+    marked = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("data", "gpu")}
+    config.stash[DATA_TESTS] = {item.nodeid for item in marked["data"]}
+    reasons = {}
+    if marked["data"] and not data_folder().is_dir():
+        reasons["data"] = f"no data at {data_folder()} (PAIRZERO_DATA)"
+        if data_required():
+            raise pytest.UsageError(f"PAIRZERO_REQUIRE_DATA is set, but there is {reasons['data']}")
+    if marked["gpu"] and not cuda_is_available():
+        reasons["gpu"] = "no CUDA device"
+    left_out = {item for mark in reasons for item in marked[mark]}
+    if left_out:
+        config.stash[NOTES] += [f"deselected {len(marked[m])} tests marked {m}: {why}" for m, why in reasons.items()]
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(tryfirst=True)  # before the terminal writes its summary
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if not data_required() or session.config.option.collectonly:
+        return
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    passed = {report.nodeid for report in terminal.stats.get("passed", [])} if terminal else set()
+    if not passed & session.config.stash[DATA_TESTS]:
+        session.config.stash[NOTES].append("ERROR: PAIRZERO_REQUIRE_DATA is set, but no test marked data passed")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for note in config.stash[NOTES]:
+        terminalreporter.write_line(note, yellow=True)
