@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from privacy.accounting import Charge, epsilon, gaussian_epsilon, noise_multiplier
+from privacy.ledger import Budget, Ledger, Owner
+from privacy.record_log import read_records
+from radio.errors import BudgetError, InputError
+
+OWNER = Owner("device-0", "d" * 64)
+BUDGET = Budget(2.0, 1e-5)
+UNSAMPLED = Charge(1.0, 8.0)  # mu = 1/8 a round; epsilon 2 holds mu = .5016, so 16.1 rounds
+SAMPLED = Charge(0.1, 2.0)
+
+
+def test_charges_add_up_to_the_exact_budget_and_no_further(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "owner.ledger", OWNER, BUDGET) as ledger:
+        assert ledger.remaining(UNSAMPLED) == 16
+        for slot in range(16):
+            ledger.charge("run", slot, UNSAMPLED)
+        assert ledger.epsilon() == pytest.approx(gaussian_epsilon(0.5, 1e-5), rel=1e-9)
+        before = (tmp_path / "owner.ledger").read_bytes()
+        with pytest.raises(BudgetError, match=r"device-0 is spent: epsilon 1\.99.* of 2 at delta 1e-05 after 16"):
+            ledger.charge("run", 16, UNSAMPLED)
+        assert (tmp_path / "owner.ledger").read_bytes() == before
+        ledger.charge("run", 16, Charge(1.0, 100.0))  # a quieter statement may still fit
+        assert ledger.spent() == [(UNSAMPLED, 16), (Charge(1.0, 100.0), 1)]
+
+
+def test_a_calibrated_run_fits_exactly_and_a_second_one_does_not(tmp_path: Path) -> None:
+    rounds = 60
+    charge = Charge(0.05, noise_multiplier(BUDGET.epsilon, BUDGET.delta, 0.05, rounds))
+    with Ledger(tmp_path / "l", OWNER, BUDGET) as ledger:
+        for slot in range(rounds):
+            ledger.charge("first", slot, charge)
+        assert ledger.epsilon() <= BUDGET.epsilon
+        extra = ledger.remaining(charge)
+    assert extra <= 1
+    with Ledger(tmp_path / "l", OWNER, BUDGET) as ledger:
+        for slot in range(extra):
+            ledger.charge("second", slot, charge)
+        with pytest.raises(BudgetError, match="Nothing was transmitted"):
+            ledger.charge("second", extra, charge)
+
+
+def test_a_repeated_slot_is_a_second_charge(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "l", OWNER, BUDGET) as ledger:
+        for run, slot in (("a", 0), ("a", 1), ("a", 1), ("b", 0)):
+            ledger.charge(run, slot, SAMPLED)
+        assert ledger.slots("a") == {0: 1, 1: 2}
+        assert ledger.slots("b") == {0: 1}
+        assert ledger.slots("c") == {}
+        assert ledger.spent() == [(SAMPLED, 4)]
+        assert ledger.epsilon() == epsilon([(SAMPLED, 4)], 1e-5)
+
+
+def test_recorded_only_enforces_nothing_records_a_slot_once_and_voids(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "l", OWNER, BUDGET, enforce=False) as ledger:
+        for slot in [*range(40), 39, 39]:
+            ledger.charge("run", slot, UNSAMPLED)
+        assert ledger.spent() == [(UNSAMPLED, 40)]
+        assert ledger.epsilon() > BUDGET.epsilon
+        assert ledger.void
+    with Ledger(tmp_path / "l", OWNER, BUDGET, enforce=False) as ledger:
+        ledger.charge("run", 39, UNSAMPLED)
+        ledger.charge("run", 40, UNSAMPLED)
+        assert ledger.spent() == [(UNSAMPLED, 41)]
+    with Ledger(tmp_path / "l", OWNER, BUDGET) as ledger, pytest.raises(BudgetError, match="reproducible noise"):
+        ledger.charge("real", 0, Charge(1.0, 1e6))
+
+
+def test_the_header_binds_owner_data_and_budget(tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    Ledger(path, OWNER, BUDGET).close()
+    with pytest.raises(InputError, match="ledger of device-0"):
+        Ledger(path, Owner("device-1", OWNER.data_digest), BUDGET)
+    with pytest.raises(InputError, match="every data set has a ledger"):
+        Ledger(path, Owner("device-0", "e" * 64), BUDGET)
+    with pytest.raises(InputError, match="grants device-0 epsilon 2 at delta 1e-05"):
+        Ledger(path, OWNER, Budget(3.0, 1e-5))
+    with Ledger(path, OWNER, Budget(1.0, 1e-5)) as strict:  # a run may be stricter than the owner
+        assert strict.remaining(UNSAMPLED) == 4  # (.2681 * 8)^2 = 4.6
+    with Ledger(path, OWNER, BUDGET) as ledger:  # a refused opening left no lock behind
+        assert ledger.remaining(UNSAMPLED) == 16
+        with pytest.raises(InputError, match="in use"):
+            Ledger(path, OWNER, BUDGET)
+    (tmp_path / "other").write_bytes(b"")
+    Ledger(tmp_path / "other", OWNER, BUDGET).close()  # empty: a crash before the header
+    for bad in (Budget(0.0, 1e-5), Budget(1.0, 0.0)):
+        with pytest.raises(InputError, match="allowed"):
+            Ledger(tmp_path / "never", OWNER, bad)
+    assert not (tmp_path / "never").exists()
+
+
+KINDS = [Charge(1.0, 5.0), Charge(1.0, 9.0), Charge(0.2, 2.0)]
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("charge"), st.sampled_from(KINDS), st.integers(1, 12)),
+            st.just(("crash", None, 0)),
+            st.just(("tear", None, 0)),
+        ),
+        max_size=8,
+    )
+)
+def test_never_overspends_whatever_is_charged_reopened_or_torn(steps: list, tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    path.unlink(missing_ok=True)
+    ledger = Ledger(path, OWNER, BUDGET)
+    granted: dict[Charge, int] = {}
+    for action, kind, times in steps:
+        if action == "charge":
+            for slot in range(times):
+                try:
+                    ledger.charge("run", slot, kind)
+                except BudgetError:
+                    continue
+                granted[kind] = granted.get(kind, 0) + 1
+        else:
+            os.close(ledger._log._file)  # the process dies: no clean-up of any sort runs
+            ledger._log._file = -1
+            if action == "tear":
+                with path.open("ab") as file:
+                    file.write(b'deadbeef {"kind":"char')
+            ledger = Ledger(path, OWNER, BUDGET)
+    spent = ledger.spent()
+    ledger.close()
+    assert spent == sorted(granted.items())  # nothing granted is forgotten
+    assert epsilon(spent, BUDGET.delta) <= BUDGET.epsilon
+
+
+def test_cut_at_any_byte_of_the_unsynced_record_no_granted_charge_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    with Ledger(path, OWNER, BUDGET) as ledger:
+        for slot in range(3):
+            ledger.charge("run", slot, UNSAMPLED)
+        synced = path.stat().st_size
+        ledger.charge("run", 3, UNSAMPLED)
+    whole = path.read_bytes()
+    for cut in range(synced, len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        with Ledger(path, OWNER, BUDGET) as ledger:
+            assert ledger.spent() == [(UNSAMPLED, 3 + (cut == len(whole)))]
+
+
+def test_killed_at_random_moments_the_budget_holds_and_charges_survive(tmp_path: Path) -> None:
+    """Each child 'transmits' by printing after its charge: transmissions <= charges <= budget, whenever it is
+    killed."""
+    path = tmp_path / "l"
+    script = (
+        "import os, sys\n"
+        "from privacy.accounting import Charge\n"
+        "from privacy.ledger import Budget, Ledger, Owner\n"
+        "from radio.errors import BudgetError\n"
+        "ledger = Ledger(sys.argv[1], Owner('device-0', 'd' * 64), Budget(2.0, 1e-5))\n"
+        "charge = Charge(1.0, 300.0)\n"
+        "try:\n"
+        "    for slot in range(10**6):\n"
+        "        ledger.charge('run', slot, charge)\n"
+        "        os.write(1, b'.')\n"
+        "except BudgetError:\n"
+        "    os.write(1, b'#')\n"
+    )
+    fits = int((0.50159 * 300) ** 2)  # mu* = .50159 at epsilon 2
+    moments, sent, kills = random.Random(9), 0, 5
+    for _ in range(kills):
+        child = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        first = child.stdout.read(1)
+        time.sleep(moments.uniform(0.0, 0.08))
+        os.kill(child.pid, signal.SIGKILL)
+        sent += (first + child.stdout.read()).count(b".")
+        child.wait()
+        child.stdout.close()
+    charged = len(read_records(path)) - 1
+    assert kills <= sent <= charged <= min(sent + kills, fits)
+    with Ledger(path, OWNER, BUDGET) as ledger:
+        assert ledger.spent() == [(Charge(1.0, 300.0), charged)]
+        assert ledger.epsilon() <= BUDGET.epsilon

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from privacy.noise import ReproducibleSecret, discrete_gaussian
+from privacy.power import clip_probability, payload_peak, plan
+from radio.air import ChannelState
+from radio.errors import InputError
+
+
+def state(gains: list[complex]) -> ChannelState:
+    k = len(gains)
+    return ChannelState(np.array(gains), np.zeros(k), np.zeros(k), 1e-6, np.ones(k, dtype=bool))
+
+
+def test_everybody_arrives_aligned_and_the_weakest_fits_under_its_peak() -> None:
+    channel = state([0.1 + 0.1j, -0.05j, 0.2, 0.001])
+    noise_std = [0.1, 0.3, 0.2, 0.1]
+    made = plan(channel, noise_std, saturation=1.0, truncation=0.01, backoff=4.0, peak_amplitude=0.8)
+    assert made.active.tolist() == [True, True, True, False]
+    assert made.payload_peak == pytest.approx(1.0 + 4.0 * 0.3)
+    np.testing.assert_allclose(made.precoders[:3] * channel.gains[:3], made.alignment, rtol=1e-12)
+    assert np.abs(made.precoders).max() * made.payload_peak == pytest.approx(0.8)
+    assert made.precoders[3] == 0
+
+
+def test_clipping_at_the_peak_is_as_rare_as_stated() -> None:
+    assert clip_probability(4.0) == pytest.approx(6.334e-5, rel=1e-3)  # 2 Q(4)
+    sigma, count, backoff = 10_000, 20_000, 2.0
+    noise = discrete_gaussian(sigma, count, ReproducibleSecret(2, "clip"))
+    at_the_edge = np.abs(30_000 + noise) > payload_peak(sigma, 30_000, backoff)  # the worst payload
+    bound = clip_probability(backoff)
+    assert at_the_edge.mean() < bound  # half of it: the other side is far away
+    assert at_the_edge.mean() == pytest.approx(bound / 2, abs=5 * math.sqrt(bound / 2 / count))
+
+
+@pytest.mark.parametrize("arguments", [(math.nan, 1.0, 4.0), (1.0, 0.0, 4.0), (1.0, 1.0, -1.0), (1.0, 1.0, math.inf)])
+def test_impossible_peaks_are_explained(arguments: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="allowed"):
+        payload_peak(*arguments)
