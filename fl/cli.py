@@ -1,0 +1,218 @@
+"""The command line.  Exit codes: 0 done; 2 input, hardware or budget; 3 stopped early; 4 `--require` not met; 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from radio.errors import InputError, PairzeroError
+
+if TYPE_CHECKING:
+    from fl.config import Experiment
+    from fl.run_folder import RunFolder
+
+app = typer.Typer(
+    name="pairzero",
+    help="Fine-tune one OPT language model on the private data of many devices, over the air.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting.")]
+
+
+def default_experiment() -> Path:
+    """The shipped `examples/demo.toml`: inside the package when installed, beside it in a checkout."""
+    here = Path(__file__).parent
+    for folder in (here / "examples", here.parent / "examples"):
+        if (folder / "demo.toml").is_file():
+            return folder / "demo.toml"
+    raise InputError("examples/demo.toml is missing from this installation; name an experiment file")
+
+
+@app.command()
+def run(
+    experiment: Annotated[Path | None, typer.Argument(help="Experiment file; default: examples/demo.toml.")] = None,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/NAME, numbered if taken.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue this run, or start it if there is none.")] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(metavar="KEY>=NUMBER", help="Exit with 4 unless the summary meets it.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that --out already holds.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
+) -> None:
+    """Run an experiment on the simulated air (loopback) and write its folder, summary and report."""
+    from fl import run_folder
+    from fl.config import load
+    from fl.requirement import check, parse
+
+    requirements = [parse(text) for text in require or []]
+    if resume is not None and out is not None:
+        raise InputError("--resume names the run folder already; leave out --out")
+    if resume is not None and run_folder.is_run(resume):
+        if experiment is not None or overrides:
+            raise InputError(
+                f"{resume} keeps the experiment it was started with; resume it without an experiment file and --set"
+            )
+        folder = run_folder.open_run(resume)
+        _say(f"resuming {folder.path}")
+    else:
+        settings = load(experiment or default_experiment(), overrides or [])
+        path = resume or out or _free(Path("runs") / settings.run.name)
+        folder = run_folder.create(path, settings, fresh)
+        _say(f"run folder {folder.path}")
+    try:
+        summary = _finish(folder, quiet)
+    except InputError:
+        run_folder.discard_unstarted(folder)
+        raise
+    check(requirements, summary)
+
+
+def _finish(folder: RunFolder, quiet: bool) -> dict[str, Any]:
+    from fl.run import execute, finished_summary
+    from fl.summary import describe
+
+    summary = finished_summary(folder)
+    if summary is not None:
+        _say("this run is finished")
+    else:
+        _explain(folder.experiment, quiet)
+        try:
+            summary = execute(folder, quiet)
+        except KeyboardInterrupt:
+            _say(f"stopped; nothing is lost. Continue with: pairzero run --resume {folder.path}")
+            raise
+    for line in describe(summary):
+        _say(line)
+    _say(f"privacy statement: {folder.path / 'statement.txt'}")
+    _say(f"report: {folder.path / 'report.html'}")
+    return summary
+
+
+def _explain(experiment: Experiment, quiet: bool) -> None:
+    if quiet:
+        return
+    learning, privacy, radio = experiment.learning, experiment.privacy, experiment.radio
+    _say(
+        f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s), "
+        f"task {experiment.task.name}, model {experiment.model.source}, "
+        + ("ideal air" if radio.mode == "ideal" else f"{radio.fading} fading at {radio.snr_db:g} dB")
+    )
+    if not privacy.enabled:
+        _say("privacy is OFF: batches are not secret and no noise is added")
+    elif privacy.reproducible:
+        _say("privacy.reproducible: secrets derive from the seed, THE PRIVACY GUARANTEE IS VOID (testing only)")
+    else:
+        _say(
+            f"privacy: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for every example, own noise of each device only; "
+            f"clip {privacy.clip:g} and learning rate are assumed to be chosen without the private data"
+        )
+
+
+def _free(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3, ... that does not exist."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, finished or not.")]) -> None:
+    """Write (again) the self-contained report.html of a run."""
+    from fl.reporting.page import write_report
+
+    _say(f"report: {write_report(folder)}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="New Hugging Face folder.")],
+) -> None:
+    """Replay a run's journal and write the fine-tuned model as a Hugging Face folder."""
+    from fl.export import export as write
+
+    write(folder, out)
+    _say(f"model: {out} (load it with transformers, or: pairzero evaluate {out} --task NAME)")
+
+
+@app.command()
+def evaluate(
+    source: Annotated[str, typer.Argument(metavar="RUN|DIR", help="Run folder, model folder, hub id, or `embedded`.")],
+    task: Annotated[str | None, typer.Option(help="Task; default: the run's own.")] = None,
+    root: Annotated[str | None, typer.Option(help="Folder with the task's files.")] = None,
+    seed: Annotated[int, typer.Option(help="Public seed of a generated task.")] = 1,
+) -> None:
+    """Accuracy of a model on a task's held-out data, always with the chance floor."""
+    from fl.scoring import score_model, score_run
+
+    path = Path(source)
+    if (path / "journal.jsonl").is_file():
+        result = score_run(path, task, root)
+    else:
+        if task is None:
+            raise InputError("a model folder has no task of its own: name one with --task (reviews, sst2)")
+        result = score_model(source, task, root, seed)
+    low, high = result.interval
+    _say(
+        f"{result.task}: accuracy {result.score.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, "
+        f"{result.score.examples} examples), loss {result.score.loss:.4f}, chance floor {result.floor:.1%}"
+    )
+
+
+@app.command()
+def pretrain(
+    corpora: Annotated[Path, typer.Option(help="Folder with NAME.train.txt[.xz] and NAME.valid.txt[.xz].")],
+    out: Annotated[Path, typer.Option(help="Hugging Face folder to write; also keeps the state to resume from.")],
+    tokens: Annotated[int, typer.Option(min=4096, help="Tokens to train on.")] = 42_000_000,
+    width: Annotated[int, typer.Option(min=16)] = 256,
+    layers: Annotated[int, typer.Option(min=1)] = 4,
+    heads: Annotated[int, typer.Option(min=1)] = 4,
+    vocabulary: Annotated[int, typer.Option(min=300, max=65536)] = 8192,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 32,
+    sequence: Annotated[int, typer.Option(min=8, help="Tokens a sequence.")] = 128,
+    rate: Annotated[float, typer.Option(min=1e-6, help="Peak learning rate.")] = 6e-3,
+    mixture: Annotated[str, typer.Option(help="Share of each corpus.")] = "imdb=0.8,wikipedia=0.12,books=0.08",
+    seed: Annotated[int, typer.Option(min=0)] = 2604,
+) -> None:
+    """Pretrain a small OPT from raw text (the recipe of the embedded model).  Interrupt and call again to resume."""
+    from fl.pretrain_command import run_pretraining
+
+    run_pretraining(
+        corpora, out, mixture, tokens=tokens, width=width, layers=layers, heads=heads, vocabulary=vocabulary,
+        batch=batch, sequence=sequence, rate=rate, seed=seed,
+    )  # fmt: skip
+
+
+def _say(text: str) -> None:
+    from fl.progress import console
+
+    console.print(escape(text))
+
+
+def main() -> None:
+    """Entry point: our errors become one message and their exit code, never a traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        app()
+    except PairzeroError as error:
+        print(f"pairzero: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

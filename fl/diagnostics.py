@@ -1,0 +1,91 @@
+"""Truths of a simulation beside what was received, one JSON line a slot.  NOT PRIVATE; never written on a real device."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fl.rounds import Slot
+
+
+def record(slot: Slot, seconds: float) -> dict[str, Any]:
+    plan, received, truth = slot.plan, slot.received, slot.truth
+    gains = np.abs(slot.state.gains)
+    line: dict[str, Any] = {
+        "slot": slot.slot,
+        "round": slot.rounds,
+        "received": _finite(received.total),
+        "variance": _finite(received.variance),
+        "snr_db": _finite(received.snr_db),
+        "active": [bool(a) for a in plan.active],
+        "transmit_power_dbfs": _finite(received.transmit_power_dbfs),
+        "gain_db": _finite(20 * np.log10(np.maximum(gains, 1e-12))),
+        "clipped": [int(c) for c in received.clipped],
+        "seconds": round(seconds, 4),
+        "erased": received.erased,
+    }
+    if truth is not None:
+        line["truth"] = _finite(truth.sent[plan.active].sum(axis=0))
+        line["signal"] = _finite(truth.clean[plan.active].sum(axis=0))
+    return line
+
+
+def _finite(values: NDArray[np.float64]) -> list[float | None]:
+    """JSON has no NaN and no infinity: both become null."""
+    return [float(v) if math.isfinite(v) else None for v in values]
+
+
+class Diagnostics:
+    """Appends lines; a crash may lose the last one, which costs a dot in a plot."""
+
+    def __init__(self, run: Path) -> None:
+        path = run / "diagnostics.jsonl"
+        torn = path.is_file() and not path.read_bytes().endswith(b"\n")
+        self._file = path.open("a", encoding="utf-8")
+        if torn:
+            self._file.write("\n")  # or the next line would be lost with the torn one
+
+    def write(self, slot: Slot, seconds: float) -> None:
+        self._file.write(json.dumps(record(slot, seconds), allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_diagnostics(run: Path) -> list[dict[str, Any]]:
+    """All slots' lines of a run; a slot repeated after a crash appears once, as it went the last time."""
+    slots: dict[int, dict[str, Any]] = {}
+    for text in (run / "diagnostics.jsonl").read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue  # the line a crash tore
+        if "slot" in line:
+            slots[line["slot"]] = line
+    return [slots[s] for s in sorted(slots)]
+
+
+def nmse_db(lines: list[dict[str, Any]]) -> float | None:
+    """Error of the received sums, 10 log10(sum (received - truth)^2 / sum truth^2), over all slots that were not erased."""
+    error = power = 0.0
+    for line in lines:
+        if line["erased"] or "truth" not in line:
+            continue
+        for received, truth in zip(line["received"], line["truth"], strict=True):
+            error += (received - truth) ** 2
+            power += truth**2
+    if power == 0.0:
+        return None
+    return 10 * math.log10(error / power) if error > 0 else None
+
+
+def mean_snr_db(lines: list[dict[str, Any]]) -> float | None:
+    values = [v for line in lines if not line["erased"] for v in line["snr_db"] if v is not None]
+    return 10 * math.log10(float(np.mean([10 ** (v / 10) for v in values]))) if values else None

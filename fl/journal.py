@@ -1,0 +1,132 @@
+"""The journal of a run: one durable record a round, from which the weights can be replayed.  It is the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fl.update import RoundUpdate
+from privacy.record_log import Record, RecordLog, exact, from_exact, read_records
+from radio.errors import InputError
+
+NAME = "journal.jsonl"
+FORMAT = 1
+
+
+@dataclass
+class History:
+    """What a journal says has happened."""
+
+    header: Record
+    model: Record | None = None
+    updates: list[RoundUpdate] = field(default_factory=list)  # in slot order, erased slots included
+    slots: set[int] = field(default_factory=set)  # accounted for: committed, erased or burned
+    rounds: int = 0  # committed
+    erased: int = 0
+    burned: int = 0
+    resumed: int = 0
+    evaluations: list[Record] = field(default_factory=list)
+    stop: Record | None = None  # the last record, if the run was stopped in an orderly way
+
+    def take(self, record: Record) -> None:
+        kind = record["type"]
+        self.stop = record if kind == "stop" else None
+        if kind == "model":
+            self.model = record
+        elif kind == "round":
+            self.updates.append(_update(record))
+            self.rounds += 1
+        elif kind == "erased":
+            self.updates.append(_update(record))
+            self.erased += 1
+        elif kind == "burned":
+            self.burned += 1
+        elif kind == "evaluation":
+            self.evaluations.append(record)
+        elif kind == "resumed":
+            self.resumed += 1
+        elif kind != "stop":
+            raise InputError(f"the journal has a record of unknown type {kind!r}; it was written by another version")
+        if "slot" in record:
+            self.slots.add(record["slot"])
+
+
+def _update(record: Record) -> RoundUpdate:
+    steps = tuple(from_exact(s) for s in record.get("steps", ()))
+    return RoundUpdate(int(record["seed"], 16), from_exact(record["mu"]), record["probes"], steps)
+
+
+def read_history(run: Path) -> History:
+    """History of a run folder, without locking it.  Raises InputError if there is none or it is damaged."""
+    path = run / NAME
+    if not path.is_file():
+        raise InputError(f"{run} is not a run folder: it has no {NAME}")
+    return _history(read_records(path), path)
+
+
+def _history(records: list[Record], path: Path) -> History:
+    if not records or records[0].get("type") != "run" or records[0].get("format") != FORMAT:
+        raise InputError(f"{path} is not a pairzero journal of format {FORMAT}")
+    history = History(records[0])
+    for record in records[1:]:
+        history.take(record)
+    return history
+
+
+class Journal:
+    """Open journal; holds the folder's writer lock until closed.  Every method returns once the record is on disk."""
+
+    def __init__(self, run: Path, header: Mapping[str, Any] | None = None) -> None:
+        """Open the journal of `run`, or begin it with `header` if there is none."""
+        self._log = RecordLog(run / NAME)
+        try:
+            if not self._log.found:
+                first = {"type": "run", "format": FORMAT, **(header or {})}
+                self._log.append(first)
+                self.history = History(first)
+            else:
+                self.history = _history(self._log.found, run / NAME)
+        except BaseException:
+            self._log.close()
+            raise
+
+    def _append(self, record: Record) -> None:
+        self._log.append(record)
+        self.history.take(record)
+
+    def model(self, **facts: Any) -> None:
+        self._append({"type": "model", **facts})
+
+    def commit(self, slot: int, update: RoundUpdate, rate: float, mean: list[float], active: int) -> None:
+        steps = [exact(step) for step in update.steps]
+        common = _common(slot, update)
+        index = self.history.rounds + 1
+        self._append(
+            {"type": "round", "round": index, "rate": rate, "mean": mean, "active": active, "steps": steps, **common}
+        )
+
+    def erase(self, slot: int, update: RoundUpdate, reason: str) -> None:
+        self._append({"type": "erased", "reason": reason, **_common(slot, update)})
+
+    def burn(self, slot: int) -> None:
+        """A slot that was charged before a crash and never committed."""
+        self._append({"type": "burned", "slot": slot})
+
+    def resume(self) -> None:
+        self._append({"type": "resumed"})
+
+    def evaluation(self, loss: float, accuracy: float, examples: int, final: bool) -> None:
+        record = {"loss": loss, "accuracy": accuracy, "examples": examples, "final": final}
+        self._append({"type": "evaluation", "round": self.history.rounds, **record})
+
+    def stop(self, reason: str, digest: str) -> None:
+        self._append({"type": "stop", "reason": reason, "digest": digest})
+
+    def close(self) -> None:
+        self._log.close()
+
+
+def _common(slot: int, update: RoundUpdate) -> Record:
+    return {"slot": slot, "seed": f"{update.seed:016x}", "mu": exact(update.mu), "probes": update.probes}

@@ -1,0 +1,75 @@
+"""OPT models from the embedded checkpoint, a local folder or the Hugging Face hub, in fp32 on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radio.errors import InputError
+
+EMBEDDED = Path(__file__).parent / "embedded"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """An `OPTForCausalLM` in evaluation mode with its tokenizer; `arrays` shares memory with its weights."""
+
+    network: Any
+    tokenizer: Any
+    source: str
+
+    @property
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        return {name: parameter.detach().numpy() for name, parameter in self.network.named_parameters()}
+
+    def select(self, patterns: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+        """The parameters whose name matches any of the shell patterns.  Raises InputError if a pattern matches none."""
+        arrays = self.arrays
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in arrays):
+                raise InputError(
+                    f"learning.parameters: no parameter of {self.source} matches {pattern!r}; "
+                    f"names look like {', '.join(list(arrays)[2:6])}"
+                )
+        return {name: array for name, array in arrays.items() if any(fnmatchcase(name, p) for p in patterns)}
+
+    def save(self, folder: Path) -> None:
+        self.network.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def load_model(source: str) -> LanguageModel:
+    """Load `embedded`, a local folder or a hub id as fp32.  Raises InputError if it cannot be had or is not an OPT."""
+    from transformers import AutoConfig, AutoTokenizer, OPTForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a second bar, for a second's work
+    where = EMBEDDED if source == "embedded" else Path(source)
+    local = where.is_dir()
+    target = str(where) if local else source
+    advice = "use `embedded`, a folder with config.json and weights, or a hub id such as facebook/opt-125m"
+    if not local and (source.count("/") != 1 or source.startswith((".", "/", "~"))):
+        raise InputError(f"model.source = {source!r}: no such folder and not a hub id; {advice}")
+    try:
+        config = AutoConfig.from_pretrained(target, local_files_only=local)
+        if config.model_type != "opt":
+            raise InputError(
+                f"model.source = {source!r} is a {config.model_type!r} model; pairzero fine-tunes OPT models"
+            )
+        network = OPTForCausalLM.from_pretrained(
+            target, local_files_only=local, dtype=torch.float32, attn_implementation="sdpa"
+        )
+        tokenizer = AutoTokenizer.from_pretrained(target, local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"model.source = {source!r} cannot be loaded: {str(error).splitlines()[0]}; {advice}"
+        ) from None
+    network.eval()
+    network.requires_grad_(False)
+    return LanguageModel(network, tokenizer, source)

@@ -1,0 +1,74 @@
+"""What a person sees while a run goes on: a live line in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fl.rounds import Slot
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+class RunProgress:
+    """Rounds a second, held-out loss and accuracy, SNR and epsilon; rounds count from where the run was resumed."""
+
+    def __init__(self, rounds: int, done: int, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._began, self._first = time.monotonic(), done
+        self._done = done
+        self._snr_db = math.nan
+        self._held_out = ""
+        self._bar = Progress(
+            TextColumn("[bold]round"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=quiet or not sys.stdout.isatty(),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=rounds, completed=done, status="")
+
+    def __enter__(self) -> RunProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    @property
+    def rounds_per_s(self) -> float:
+        return (self._done - self._first) / max(time.monotonic() - self._began, 1e-9)
+
+    def slot(self, slot: Slot) -> None:
+        self._done = slot.rounds
+        values = [v for v in slot.received.snr_db if math.isfinite(v)]
+        if values:
+            self._snr_db = sum(values) / len(values)
+        air = f"SNR {self._snr_db:.1f} dB" if math.isfinite(self._snr_db) else "ideal air"
+        status = f"{self.rounds_per_s:.1f}/s  {air}  {self._held_out}"
+        self._bar.update(self._task, completed=slot.rounds, status=status)
+        if slot.received.erased:
+            self.say(f"[yellow]slot {slot.slot} erased: {slot.received.reason}")
+
+    def evaluated(self, rounds: int, loss: float, accuracy: float, floor: float, epsilon: float | None) -> None:
+        self._held_out = f"loss {loss:.3f}  accuracy {accuracy:.1%}"
+        spent = "" if epsilon is None else f"  epsilon {epsilon:.2f}"
+        speed = f"  {self.rounds_per_s:.1f} rounds/s" if self._done > self._first else ""
+        air = f"  SNR {self._snr_db:.1f} dB" if math.isfinite(self._snr_db) else ""
+        self.say(
+            f"round {rounds:5d}  held-out loss {loss:.3f}  accuracy {accuracy:6.1%} (floor {floor:.1%}){air}{spent}{speed}"
+        )
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            self._bar.console.print(text)

@@ -1,0 +1,116 @@
+"""The report of a run: one self-contained HTML page made from the files of a run folder.
+
+No script, no outside resource: the page can be mailed, printed and archived.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from fl.interval import wilson_interval
+from fl.reporting import air_figures, cost_figures, learning_figures
+from fl.reporting.facts import completed, epsilon_points, privacy_state
+from fl.reporting.run_files import Evaluations, RunFiles, evaluations, read_run
+from fl.reporting.sentences import device_rows, headline, in_words, sent_rows
+from fl.reporting.style import Plot
+from fl.reporting.wording import flat
+from radio.errors import InputError
+
+NOT_PRIVATE = "NOT PRIVATE: drawn from truths that only a simulation knows; at the bench no device reveals them."
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into the run folder and return its path; an older report is replaced in one step.
+
+    Raises InputError when `run` is not a run folder.
+    """
+    target = run / "report.html"
+    text = render_report(read_run(run))
+    unfinished = run / ".report.html.part"
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise InputError(f"{target}: cannot be written: {error.strerror}; check free space and permissions") from None
+    return target
+
+
+def render_report(run: RunFiles) -> str:
+    """The page as text."""
+    seen = evaluations(run)
+    known = completed(run, seen)
+    state = privacy_state(run)
+    stops = run.records("stop")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    digests = {key: known[key] for key in ("params_digest", "model_digest") if known.get(key)}
+    return environment.get_template("report.html.j2").render(
+        known=known,
+        state=state,
+        sentence=in_words(known, state),
+        tiles=headline(known, state),
+        plots=plots(run, known, seen),
+        planned=run.option("learning", "rounds"),
+        stop=stops[-1].get("reason") if stops else None,
+        sent=sent_rows(known),
+        statement=run.statement,
+        facts=flat(run.summary.get("privacy") or {}),
+        notice=run.notice or NOT_PRIVATE,
+        devices=device_rows(run.air),
+        config={section: flat(values) for section, values in run.config.items() if isinstance(values, dict)},
+        provenance=[
+            (title, flat(values))
+            for title, values in (("Versions", run.versions), ("Seeds", run.seeds), ("Digests", digests))
+            if values
+        ],
+        summary=flat(run.summary),
+    )
+
+
+def plots(run: RunFiles, known: dict[str, Any], seen: Evaluations) -> dict[str, Plot]:
+    """All figures of the report by name."""
+    n = int(known.get("test_examples") or 0)
+    labels = {"zero_shot_accuracy": "zero-shot", "bow_accuracy": "bag of words", "first_order_accuracy": "first-order"}
+    references = [(label, float(known[key])) for key, label in labels.items() if known.get(key) is not None]
+    floor = known.get("chance_floor")
+    ladder: list[tuple[str, float, tuple[float, float] | None]] = []
+    if known.get("accuracy") is not None:
+        low, high = known.get("accuracy_interval") or wilson_interval(known["accuracy"], n)
+        ladder = [("this run", float(known["accuracy"]), (float(low), float(high)))]
+        ladder += [(label, level, wilson_interval(level, n) if n else None) for label, level in references]
+    drawn = [
+        learning_figures.accuracy_ladder(ladder, floor),
+        learning_figures.loss_over_rounds(seen),
+        learning_figures.accuracy_over_rounds(seen, floor, references),
+        air_figures.sums(run.air),
+        air_figures.error(run.air),
+        air_figures.snr(run.air),
+        air_figures.power(run.air),
+        air_figures.participation(run.air),
+        cost_figures.uplink(known.get("uplink_bits_per_device"), known.get("first_order_bits_per_device")),
+        cost_figures.memory(
+            known.get("peak_rss_mib"), known.get("parameters"), known.get("trainable"), known.get("devices")
+        ),
+    ]
+    state = privacy_state(run)
+    if state != "off" and known.get("noise_multiplier"):
+        rounds, epsilons = epsilon_points(run, known)
+        drawn.append(
+            cost_figures.epsilon_spent(
+                rounds, epsilons, known.get("epsilon_target"), known.get("delta") or 0.0, state == "void"
+            )
+        )
+    return {plot.name: plot for plot in drawn}

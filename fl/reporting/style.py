@@ -1,0 +1,136 @@
+"""How figures look: palette, axes, and SVG made by matplotlib without pyplot.
+
+The SVG is a pure function of what is drawn (fixed hash salt, no date). Colours are written as CSS variables with a
+fallback, so that the page can turn them for a dark screen while the SVG stays legible by itself; they follow Okabe and
+Ito's colour-blind-safe set.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+INK, MUTED, GRID = "#1b2026", "#5d6672", "#dfe3e8"
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#00916a", "#b85c94"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#3f9fd8", "#c28800", "#7a6a53", MUTED)
+VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", **{colour: f"s{i}" for i, colour in enumerate(SERIES[:7])}}
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pairzero",
+    "text.parse_math": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "text.color": INK,
+    "figure.facecolor": "none",
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.4,
+    "legend.borderaxespad": 0.2,
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure: `title` says what is shown, `caption` how it was made.
+
+    `not_private`: truths that only a simulation knows went into it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    not_private: bool = False
+
+
+def render(name: str, title: str, draw: Callable[[Axes], None], height: float = 2.9) -> str:
+    """One axes of fixed width drawn by `draw`, as an SVG element that scales with the page."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.4, height), layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        handles, labels = axes.get_legend_handles_labels()
+        if handles:
+            # As many columns as fit: a row wider than the axes would squeeze the plot.
+            room = 340 / (28 + 4.9 * max(len(label) for label in labels))
+            axes.legend(
+                handles, labels, loc="lower left", bbox_to_anchor=(0, 1.01), ncols=max(1, min(len(handles), int(room)))
+            )
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    # Ids are unique only within one file; the page holds a dozen of them.
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(
+        r"font: ([0-9.]+)px [^;\"]*", r"font: \1px system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", svg
+    )
+    for colour, variable in VARIABLES.items():
+        svg = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--{variable}, {colour})", svg)
+    svg = re.sub(
+        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>',
+        rf'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        rf'\1 role="img" class="plot">\n<title>{escape(title)}</title>'.replace("\\n", "\n"),
+        svg,
+        count=1,
+    )
+    return re.sub(r"[ \t]+\n", "\n", svg)
+
+
+def absent(name: str, title: str, why: str) -> Plot:
+    """A figure's place when there is nothing to draw: it says why."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_axis_off()
+        axes.text(
+            0.5,
+            0.5,
+            textwrap.fill(why, 58),
+            ha="center",
+            va="center",
+            color=MUTED,
+            transform=axes.transAxes,
+            linespacing=1.5,
+        )
+
+    return Plot(name, title, "", render(name, title, draw, height=1.2))
+
+
+def rounds_axis(axes: Axes, rounds: NDArray[Any]) -> None:
+    low, high = (float(np.min(rounds)), float(np.max(rounds))) if len(rounds) else (0.0, 1.0)
+    margin = 0.02 * (high - low) or 0.5
+    axes.set_xlim(low - margin, high + margin)
+    axes.set_xlabel("round")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True))

@@ -1,0 +1,308 @@
+"""One run from its folder to its report: set up, replay what is already committed, train, evaluate, write it all down."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from fl.config import Experiment
+from fl.diagnostics import Diagnostics, mean_snr_db, nmse_db, read_diagnostics
+from fl.journal import Journal, read_history
+from fl.progress import RunProgress
+from fl.run_folder import RunFolder, version, write_atomic, write_json
+from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
+from radio.errors import BudgetError, InputError
+
+
+class Stop:
+    """Ctrl-C and SIGTERM: the first finishes the round, the second ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        before = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def execute(folder: RunFolder, quiet: bool = False) -> dict[str, Any]:
+    """Carry a run to its end, from wherever its journal stands, and return its summary.
+
+    Raises KeyboardInterrupt after an orderly stop, BudgetError when a budget ended it early (its results are written
+    either way), InputError when it cannot start.
+    """
+    stop = Stop()
+    with stop.listening():
+        journal = Journal(folder.path)
+        try:
+            return _Execution(folder, journal, stop, quiet).run()
+        finally:
+            journal.close()
+
+
+class _Execution:
+    """The state of one `execute` call."""
+
+    def __init__(self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool) -> None:
+        # heavy imports (torch, transformers) start here: the run folder is there already
+        from fl import session
+
+        self._began = time.monotonic()
+        self.folder, self.journal, self.stop, self.quiet = folder, journal, stop, quiet
+        self.experiment: Experiment = folder.experiment
+        self.run_id: str = journal.history.header["run_id"]
+        self.task = session.experiment_task(self.experiment)
+        self.replica = session.build_replica(self.experiment, self.task)
+        self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
+        self.charge = session.charge_of(self.experiment)
+        ledgers = session.ledger_folder(self.experiment, self.task, folder.path)
+        self.devices = session.build_devices(self.experiment, self.task, self.replica.likelihood, self.charge, ledgers)
+        self.public_data = ledgers.is_relative_to(folder.path)
+        self.limits = session.limits_of(self.experiment, self.devices)
+        self.partial: dict[str, Any] = folder.summary or {}
+        # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
+        self.previous_train_s = sum(line["seconds"] for line in read_diagnostics(folder.path))
+
+    def run(self) -> dict[str, Any]:
+        from fl import session
+        from fl.rounds import Slot, train
+        from fl.transport import InProcess
+
+        learning = self.experiment.learning
+        try:
+            self._catch_up()
+            air = session.build_air(self.experiment)
+            diagnostics = Diagnostics(self.folder.path)
+            transport = InProcess(self.run_id, self.replica, self.devices, air)
+            history = self.journal.history
+            self.train_began = time.monotonic()
+            over: BudgetError | None = None
+            try:
+                with RunProgress(learning.rounds, history.rounds, self.quiet) as self.progress:
+                    if not history.evaluations:
+                        self._evaluate(final=False, full=True)
+                    last = time.monotonic()
+
+                    def after(slot: Slot) -> None:
+                        nonlocal last
+                        now = time.monotonic()
+                        diagnostics.write(slot, now - last)
+                        self.progress.slot(slot)
+                        due = slot.rounds % self.experiment.run.evaluate_every == 0 and slot.rounds < learning.rounds
+                        if due and not slot.received.erased:
+                            self._evaluate(final=False)
+                        last = time.monotonic()
+
+                    try:
+                        train(
+                            self.experiment.run.seed,
+                            learning,
+                            self.limits,
+                            transport,
+                            air,
+                            self.journal,
+                            after,
+                            lambda: bool(self.stop),
+                        )
+                    except BudgetError as error:
+                        over = error
+            finally:
+                air.close()
+                diagnostics.close()
+            self.train_s = self.previous_train_s + time.monotonic() - self.train_began
+            return self._conclude(over)
+        finally:
+            session.close_ledgers(self.devices)
+
+    def _catch_up(self) -> None:
+        """Replay the journal; burn the slots that were charged but never closed."""
+        history = self.journal.history
+        start = self.replica.digest()
+        if history.model is None:
+            self._check_budget(self.experiment.slots)
+            self.journal.model(
+                digest=start,
+                parameters=self.replica.parameters,
+                trainable=self.replica.trainable,
+                task=self.task.digest,
+                source=self.experiment.model.source,
+            )
+            return
+        for what, key, now in (("model", "digest", start), ("task's data", "task", self.task.digest)):
+            if history.model[key] != now:
+                raise InputError(
+                    f"the {what} of {self.folder.path} has changed since the run began: digest {history.model[key][:16]} then, "
+                    f"{now[:16]} now; restore it, or start a new run with --out"
+                )
+        self.replica.replay(history.updates)
+        self.journal.resume()
+        if self.experiment.privacy.reproducible:
+            return  # testing only: an interrupted slot is repeated with the same draws
+        charged = {slot for d in self.devices if d.ledger is not None for slot in d.ledger.slots(self.run_id)}
+        for slot in sorted(charged - history.slots):
+            self.journal.burn(slot)
+
+    def _check_budget(self, slots: int) -> None:
+        """Refuse at the start what a ledger would refuse in the middle."""
+        for device in self.devices:
+            if device.ledger is None or self.charge is None or not device.ledger.enforce:
+                continue
+            if (left := device.ledger.remaining(self.charge)) < slots:
+                raise BudgetError(
+                    f"the ledger {device.ledger.path} of {device.name} holds {left} more rounds of this run's kind, but "
+                    f"the run needs {slots} with its spares: epsilon {device.ledger.epsilon():.3f} of "
+                    f"{self.experiment.privacy.epsilon:g} is spent already. Fewer rounds, other data, or a smaller "
+                    "privacy.epsilon for each of several runs"
+                )
+
+    def _epsilon(self) -> float | None:
+        spent = [d.ledger.epsilon() for d in self.devices if d.ledger is not None]
+        return max(spent) if spent else None
+
+    def _evaluate(self, final: bool, full: bool = False) -> float:
+        from fl.likelihood import evaluate
+
+        score = evaluate(self.replica.likelihood, self.held_out.full if final or full else self.held_out.quick)
+        self.journal.evaluation(score.loss, score.accuracy, score.examples, final)
+        self.progress.evaluated(
+            self.journal.history.rounds, score.loss, score.accuracy, self.task.chance_floor, self._epsilon()
+        )
+        return score.accuracy
+
+    def _conclude(self, over: BudgetError | None) -> dict[str, Any]:
+        from fl.reporting.page import write_report
+        from fl.tasks.bow import bow_accuracy
+        from privacy.statement import statement
+
+        history, experiment = self.journal.history, self.experiment
+        finished = over is not None or history.rounds >= experiment.learning.rounds
+        if finished:  # also when Ctrl-C came in the last round: a finished run's accuracy is that of all examples
+            self._evaluate(final=True)
+        peak = peak_rss_mib()  # before the yardsticks, which are not part of the method
+        last = history.evaluations[-1]
+        first = history.evaluations[0]
+        lines = read_diagnostics(self.folder.path)
+        facts = self._privacy_facts()
+        summary: dict[str, Any] = {
+            "name": experiment.run.name,
+            "finished": finished,
+            "task": self.task.name,
+            "seed": experiment.run.seed,
+            **accuracy_facts(last["accuracy"], last["examples"]),
+            "loss": last["loss"],
+            "zero_shot_accuracy": first["accuracy"],
+            "chance_floor": self.task.chance_floor,
+            "bow_accuracy": bow_accuracy(self.task.train, self.task.test),
+            "first_order_accuracy": self.partial.get("first_order_accuracy"),
+            "rounds": history.rounds,
+            "slots": len(history.slots),
+            "erased": history.erased,
+            "burned": history.burned,
+            "resumed": history.resumed,
+            "devices": len(self.devices),
+            "perturbations": experiment.learning.perturbations,
+            **privacy_facts(facts, self._epsilon()),
+            "train_s": self.train_s,
+            "total_s": self.train_s + (self.train_began - self._began),
+            "rounds_per_s": history.rounds / max(self.train_s, 1e-9),
+            "aggregate_nmse_db": nmse_db(lines),
+            "mean_snr_db": mean_snr_db(lines),
+            "peak_rss_mib": peak,
+            "parameters": self.replica.parameters,
+            "trainable": self.replica.trainable,
+            **uplink(len(history.slots), experiment.learning.perturbations, self.replica.trainable),
+            "channel_uses": len(history.slots) * experiment.learning.perturbations,
+            "params_digest": self.replica.digest(),
+            "model_digest": history.model["digest"] if history.model else None,
+            "version": version(),
+        }
+        if finished and experiment.run.first_order and summary["first_order_accuracy"] is None and not self.stop:
+            from fl.first_order import first_order_accuracy
+
+            self.progress.say("training the first-order yardstick (AdamW, all weights, no privacy, no radio)")
+            summary["first_order_accuracy"] = first_order_accuracy(experiment, self.task)
+        write_json(self.folder.path / "summary.json", summary)
+        write_atomic(self.folder.path / "statement.txt", statement(facts) + "\n")
+        self._copy_charges()
+        reason = "interrupted" if not finished else "budget" if over is not None else "finished"
+        self.journal.stop(reason, summary["params_digest"])
+        write_report(self.folder.path)
+        if not finished:
+            raise KeyboardInterrupt
+        if over is not None:
+            raise over
+        return summary
+
+    def _copy_charges(self) -> None:
+        """The run's own copy of what the ledgers say; the ledgers rule."""
+        from privacy.record_log import encode
+
+        copies = [
+            encode(
+                {
+                    "owner": device.name,
+                    "slot": slot,
+                    "times": times,
+                    "sampling_rate": self.charge.sampling_rate,
+                    "noise_multiplier": self.charge.noise_multiplier,
+                }
+            ).decode()
+            for device in self.devices
+            if device.ledger is not None and self.charge is not None
+            for slot, times in device.ledger.slots(self.run_id).items()
+        ]
+        write_atomic(self.folder.path / "charges.jsonl", "".join(copies))
+
+    def _privacy_facts(self) -> Any:
+        from privacy.statement import OwnerSpent, PrivacyFacts
+
+        privacy, learning = self.experiment.privacy, self.experiment.learning
+        if self.charge is None:
+            return PrivacyFacts(enabled=False)
+        owners = [
+            OwnerSpent(d.name, d.ledger.epsilon(), sum(d.ledger.slots(self.run_id).values()), str(d.ledger.path))
+            for d in self.devices
+            if d.ledger is not None
+        ]
+        return PrivacyFacts(
+            enabled=True,
+            owners=owners,
+            epsilon_target=privacy.epsilon,
+            delta=privacy.delta,
+            sampling_rate=self.charge.sampling_rate,
+            noise_multiplier=self.charge.noise_multiplier,
+            clip=privacy.clip,
+            denominator=learning.batch,
+            scalars=learning.perturbations,
+            noise_std=self.limits.noise_std,
+            rounds_committed=self.journal.history.rounds,
+            rounds_sized_for=self.experiment.slots,
+            spare_rounds=self.experiment.slots - learning.rounds,
+            examples=min(len(d.examples) for d in self.devices),
+            reproducible=privacy.reproducible,
+            public_data=self.public_data,
+        )
+
+
+def finished_summary(folder: RunFolder) -> dict[str, Any] | None:
+    """The summary of a run that is over, else None; over is what its journal says was concluded."""
+    summary, last = folder.summary, read_history(folder.path).stop
+    concluded = last is not None and last["reason"] != "interrupted" and (folder.path / "report.html").is_file()
+    return summary if concluded and summary is not None and summary.get("finished") else None

@@ -1,0 +1,153 @@
+"""A run is a folder: made within a second of the start, before any heavy import, and readable by a person throughout."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fl.config import Experiment, load
+from fl.journal import NAME as JOURNAL
+from fl.journal import Journal, read_history
+from radio.errors import InputError
+
+NOTICE = (
+    "NOT PRIVATE: truths that only a simulation knows (sums before noise and before the air), for plots and tests; "
+    "none of it leaves a real device"
+)
+LIBRARIES = ("pairzero", "torch", "transformers", "tokenizers", "numpy", "scipy", "numba", "dp-accounting")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run and its experiment."""
+
+    path: Path
+    experiment: Experiment
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        file = self.path / "summary.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a file so that readers and crashes see the old text or the new, never half."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as problem:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {problem.strerror}; free some space or choose another --out") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def create(path: Path, experiment: Experiment, fresh: bool = False) -> RunFolder:
+    """Make a new run folder.  Raises InputError if `path` holds something else, or a run unless `fresh`.
+
+    `fresh` replaces a run that is over, or was left unfinished, by a new one; a folder that is not a run is never touched.
+    """
+    if path.is_dir() and any(path.iterdir()):
+        if not (path / JOURNAL).is_file():
+            raise InputError(f"--out {path} is not empty and not a run folder; choose another folder")
+        if not fresh:
+            raise InputError(
+                f"{path} already holds a run; continue it with --resume {path}, replace it with --fresh, "
+                "or name another --out"
+            )
+        # Opening the journal takes the writer's lock: a run in progress is not pulled away from under its process.
+        Journal(path).close()
+        shutil.rmtree(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomic(path / "experiment.toml", experiment.to_toml())
+        write_json(path / "versions.json", _versions())
+        write_json(path / "seeds.json", _seeds(experiment))
+        (path / "diagnostics.jsonl").write_text(json.dumps({"notice": NOTICE}) + "\n")
+    except OSError as problem:
+        raise InputError(f"cannot create the run folder {path}: {problem.strerror}; choose another --out") from None
+    Journal(
+        path, {"run_id": secrets.token_hex(8), "name": experiment.run.name, "experiment": experiment.digest()}
+    ).close()
+    return RunFolder(path, experiment)
+
+
+def open_run(path: Path) -> RunFolder:
+    """Open an existing run folder.  Raises InputError if it is none, or its experiment was edited since."""
+    history = read_history(path)
+    experiment = load(path / "experiment.toml")
+    if experiment.digest() != history.header["experiment"]:
+        raise InputError(
+            f"{path / 'experiment.toml'} is not the experiment this run was started with; a run keeps its settings: "
+            "restore the file, or start a new run with --out"
+        )
+    return RunFolder(path, experiment)
+
+
+def discard_unstarted(folder: RunFolder) -> None:
+    """Remove a run that could not start (no model, no data, no budget): there is nothing in it to keep."""
+    if is_run(folder.path) and read_history(folder.path).model is None:
+        shutil.rmtree(folder.path)
+
+
+def is_run(path: Path) -> bool:
+    return (path / JOURNAL).is_file()
+
+
+def version() -> str:
+    try:
+        return metadata.version("pairzero")
+    except metadata.PackageNotFoundError:
+        return "source tree"
+
+
+def _versions() -> dict[str, Any]:
+    found: dict[str, Any] = {"python": sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    found["platform"] = platform.platform()
+    found["cpu"] = _cpu()
+    found["cores"] = os.cpu_count()
+    return found
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _seeds(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "experiment": experiment.run.seed,
+        "public": "perturbations, data selection, partition and the simulated air derive from it by name",
+        "secret": (
+            "derived from the seed (privacy.reproducible): THE PRIVACY GUARANTEE IS VOID"
+            if experiment.privacy.reproducible and experiment.privacy.enabled
+            else "batches and noise come from the operating system and are recorded nowhere"
+            if experiment.privacy.enabled
+            else "privacy is off: batches derive from the seed, there is no noise"
+        ),
+    }

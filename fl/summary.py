@@ -1,0 +1,71 @@
+"""`summary.json` and the lines a run ends with."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+from fl.interval import wilson_interval
+from privacy.statement import PrivacyFacts, statement_dict
+
+SCALAR_BITS = 16  # a transmitted number is counted as one half-precision value, as in the paper's section V
+
+
+def peak_rss_mib() -> float:
+    """Largest resident memory of this process so far, libraries included, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def uplink(rounds: int, perturbations: int, trained: int) -> dict[str, float]:
+    """Bits a device uploads in all, and what a first-order method would upload for the same trained weights."""
+    return {
+        "uplink_bits_per_device": SCALAR_BITS * perturbations * rounds,
+        "first_order_bits_per_device": SCALAR_BITS * trained * rounds,
+    }
+
+
+def accuracy_facts(accuracy: float, examples: int) -> dict[str, Any]:
+    low, high = wilson_interval(accuracy, examples)
+    return {"accuracy": accuracy, "accuracy_interval": [low, high], "test_examples": examples}
+
+
+def privacy_facts(facts: PrivacyFacts, epsilon: float | None) -> dict[str, Any]:
+    on = facts.enabled
+    return {
+        "epsilon": epsilon,
+        "epsilon_target": facts.epsilon_target if on else None,
+        "delta": facts.delta if on else None,
+        "noise_multiplier": facts.noise_multiplier if on else None,
+        "sampling_rate": facts.sampling_rate if on else None,
+        "clip": facts.clip if on else None,
+        "privacy": statement_dict(facts),
+    }
+
+
+def describe(summary: dict[str, Any]) -> list[str]:
+    """The result of a finished run in a few lines; accuracy never without its floor."""
+    low, high = summary["accuracy_interval"]
+    lines = [
+        f"accuracy {summary['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {summary['test_examples']} examples, "
+        f"1 seed), chance floor {summary['chance_floor']:.1%}",
+        f"zero-shot {summary['zero_shot_accuracy']:.1%}, bag of words {summary['bow_accuracy']:.1%}"
+        + (
+            f", first-order AdamW (no privacy, no radio) {summary['first_order_accuracy']:.1%}"
+            if summary.get("first_order_accuracy") is not None
+            else ""
+        ),
+    ]
+    if summary["epsilon"] is None:
+        lines.append("privacy is OFF: no guarantee of any kind")
+    elif summary["privacy"].get("guarantee") == "void":
+        lines.append("privacy.reproducible: THE PRIVACY GUARANTEE IS VOID, figures are for testing only")
+    else:
+        lines.append(f"epsilon {summary['epsilon']:.3f} of {summary['epsilon_target']:g} at delta {summary['delta']:g}")
+    nmse = summary["aggregate_nmse_db"]
+    lines.append(
+        f"{summary['rounds']} rounds in {summary['train_s']:.0f} s ({summary['rounds_per_s']:.1f} rounds/s), "
+        f"aggregation error {'none' if nmse is None else f'{nmse:.1f} dB'}, peak memory {summary['peak_rss_mib']:.0f} MiB"
+    )
+    return lines
