@@ -1,0 +1,31 @@
+"""Benchmarks write the one JSON form of design section 7."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.table import Row, publish
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_rows_machine_and_quick_are_in_the_file(tmp_path: Path) -> None:
+    publish("example", [Row("speed", 2.5, "1/s", "a note")], True, tmp_path / "out.json")
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["bench"] == "example" and written["quick"] is True
+    assert written["rows"] == [{"name": "speed", "value": 2.5, "unit": "1/s", "note": "a note"}]
+    assert {"cpu", "cores", "python"} <= set(written["machine"])
+
+
+def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(tmp_path: Path) -> None:
+    file = tmp_path / "accuracy.json"
+    command = [sys.executable, "-m", "bench.accuracy", "examples/demo.toml", "--quick", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(file.read_text())["rows"]}
+    assert rows["chance_floor"]["value"] == 0.5
+    assert {"accuracy", "zero_shot_accuracy", "bow_accuracy", "gain", "epsilon"} <= set(rows)
+    assert rows["epsilon"]["value"] <= 8

@@ -1,0 +1,75 @@
+"""Every command of README.md and hardware.md runs, in the order a reader would type them, made small where it would take long."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from fl import cli
+
+ROOT = Path(__file__).parent.parent
+SMALL = ["--set", "learning.rounds=3", "--set", "task.test_examples=40", "--set", "task.examples_per_device=50"]
+BY_CI = {"make demo", "make test"}  # .ci/run runs these two as they stand
+
+
+def commands(page: str) -> list[str]:
+    """Lines of the page's code blocks that are commands of ours, comments cut off."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.M | re.S)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith(("pairzero", "make", "python"))]
+
+
+def sentences(folder: Path) -> None:
+    """An SST-2 folder and a corpora folder of a few hand-made lines."""
+    words = ["warm", "clever", "moving", "superb"], ["dull", "noisy", "tedious", "weak"]
+    rows = [f"a {word} film , number {i}\t{1 - bad}" for i in range(40) for bad in (0, 1) for word in words[bad]]
+    text = "\n".join(["sentence\tlabel", *rows]) + "\n"
+    (folder / "sst2").mkdir()
+    (folder / "corpora").mkdir()
+    for name in ("train", "dev"):
+        (folder / "sst2" / f"{name}.tsv").write_text(text)
+    document = "It was a quiet evening. The film began late, and nobody minded! Was it good? It was.\n" * 30
+    for corpus in ("imdb", "wikipedia", "books"):
+        for split in ("train", "valid"):
+            (folder / "corpora" / f"{corpus}.{split}.txt").write_text(f"{document}<|endoftext|>\n" * 4)
+
+
+def shrink(command: str, folder: Path) -> list[str]:
+    """The command's arguments with its data replaced by the hand-made folder and its work cut down."""
+    words = shlex.split(command.replace("../shared/data/tasks", str(folder)).replace("../shared/data", str(folder)))
+    if words[1] == "run" and "--resume" not in words:
+        extra = list(SMALL)
+        if "examples/sst2.toml" in words:
+            extra += ["--out", "runs/sst2"]
+        return [*words, *extra]
+    if words[1] == "pretrain":
+        return [*words, "--tokens", "4096", "--width", "32", "--heads", "2", "--vocabulary", "400", "--sequence", "32"]
+    return words
+
+
+def test_every_command_of_the_pages_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    found = commands("README.md") + commands("hardware.md")
+    assert set(found) >= BY_CI
+    ours = [c for c in found if c not in BY_CI]
+    assert len(ours) >= 6 and all(c.startswith("pairzero ") for c in ours)
+    sentences(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for command in ours:
+        monkeypatch.setattr(sys, "argv", shrink(command, tmp_path))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        shown = capsys.readouterr()
+        assert ended.value.code in (0, None), f"{command}: exit {ended.value.code}\n{shown.out}\n{shown.err}"
+    assert "accuracy" in shown.out or (tmp_path / "exported" / "short" / "config.json").is_file()
+
+
+def test_links_of_the_pages_lead_somewhere() -> None:
+    for page in ("README.md", "CONTRIBUTING.md", "hardware.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (ROOT / target).exists(), f"{page} links to {target}"
