@@ -12,7 +12,7 @@ from fl.tasks.task import Example, Task
 from radio.errors import InputError
 from radio.streams import stream
 
-TEMPLATE = "{text} It was"
+TEMPLATE = "{text} In short, it is a"
 OPTIONS = (" terrible", " great")
 EXAMPLES_PER_DEVICE = 1_000
 TEST_EXAMPLES = 2_000
