@@ -174,7 +174,7 @@ def evaluate(
 def pretrain(
     corpora: Annotated[Path, typer.Option(help="Folder with NAME.train.txt[.xz] and NAME.valid.txt[.xz].")],
     out: Annotated[Path, typer.Option(help="Hugging Face folder to write; also keeps the state to resume from.")],
-    tokens: Annotated[int, typer.Option(min=4096, help="Tokens to train on.")] = 42_000_000,
+    tokens: Annotated[int, typer.Option(min=4096, help="Tokens to train on.")] = 30_000_000,
     width: Annotated[int, typer.Option(min=16)] = 256,
     layers: Annotated[int, typer.Option(min=1)] = 4,
     heads: Annotated[int, typer.Option(min=1)] = 4,

@@ -31,7 +31,7 @@ HEAD_CHUNK = 512  # rows of logits held at once; a full batch of them would domi
 class Recipe:
     """Everything that determines the checkpoint, apart from the corpora's bytes."""
 
-    tokens: int = 50_000_000
+    tokens: int = 30_000_000
     width: int = 256
     layers: int = 4
     heads: int = 4
@@ -39,7 +39,7 @@ class Recipe:
     vocabulary: int = 8192
     batch: int = 32
     sequence: int = 128
-    rate: float = 4e-3
+    rate: float = 6e-3
     warmup: float = 0.02
     weight_decay: float = 0.05
     seed: int = 2604
