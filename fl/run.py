@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        os.write(2, b"\nfinishing the round; once more to stop at once (its charge stays spent)\n")  # safe in a handler
 
     @contextmanager
     def listening(self) -> Iterator[None]:
