@@ -54,6 +54,7 @@ def run(
     from fl.requirement import check, parse
 
     requirements = [parse(text) for text in require or []]
+    created = False
     if resume is not None and out is not None:
         raise InputError("--resume names the run folder already; leave out --out")
     if resume is not None and run_folder.is_run(resume):
@@ -66,12 +67,16 @@ def run(
     else:
         settings = load(experiment or default_experiment(), overrides or [])
         path = resume or out or _free(Path("runs") / settings.run.name)
+        if resume is not None:
+            _say(f"{resume} holds no run yet: starting one")
         folder = run_folder.create(path, settings, fresh)
         _say(f"run folder {folder.path}")
+        created = True
     try:
         summary = _finish(folder, quiet)
     except InputError:
-        run_folder.discard_unstarted(folder)
+        if created:
+            run_folder.discard_unstarted(folder)
         raise
     check(requirements, summary)
 
@@ -203,6 +208,8 @@ def _say(text: str) -> None:
 def main() -> None:
     """Entry point: our errors become one message and their exit code, never a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # OpenMP threads that spin while they wait bring a shared machine to a crawl: two runs on two cores were ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:

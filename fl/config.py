@@ -122,7 +122,8 @@ class Experiment(_Section):
 
     @property
     def sampling_rate(self) -> float:
-        """q = B/n: the public probability with which every example joins a round's batch."""
+        """q = B/n: the public probability with which every example joins a round's batch; n is nominal, whatever a device
+        really holds."""
         return self.learning.batch / self.task.examples_per_device
 
     @property
@@ -161,6 +162,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     except FileNotFoundError:
         raise InputError(
             f"experiment file {path} not found; `pairzero run` without a file uses examples/demo.toml"
+        ) from None
+    except IsADirectoryError:
+        raise InputError(
+            f"{path} is a folder, not an experiment file; a run is continued with --resume {path}"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not a readable TOML file: {error}") from None
@@ -203,7 +208,7 @@ def _explain(problem: Any, source: str, origin: dict[str, str]) -> str:
     if problem["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
         close = difflib.get_close_matches(location[-1], known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+        hint = f"did you mean {'.'.join([*location[:-1], close[0]])}?" if close else f"known: {', '.join(known)}"
         kind = "section" if len(location) == 1 else "key"
         return f"{where}: unknown {kind} {key}; {hint}"
     if not location:

@@ -62,7 +62,8 @@ class Diagnostics:
 def read_diagnostics(run: Path) -> list[dict[str, Any]]:
     """All slots' lines of a run; a slot repeated after a crash appears once, as it went the last time."""
     slots: dict[int, dict[str, Any]] = {}
-    for text in (run / "diagnostics.jsonl").read_text(encoding="utf-8").splitlines():
+    file = run / "diagnostics.jsonl"
+    for text in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
         try:
             line = json.loads(text)
         except json.JSONDecodeError:

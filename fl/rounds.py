@@ -12,7 +12,10 @@ from fl.transport import RoundOrder, Transport, Truth
 from fl.update import RoundUpdate
 from privacy import power
 from radio.air import Air, AirPlan, ChannelState, Received
+from radio.errors import StoppedEarly
 from radio.streams import stream_seed
+
+ERASURES_IN_A_ROW = 50  # a slot is erased now and then; this many together are a condition, not bad luck
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,20 @@ def train(
     after: Callable[[Slot], None],
     stopping: Callable[[], bool],
 ) -> None:
-    """Rounds until `learning.rounds` are committed or `stopping()`; `after` is called with every finished slot."""
+    """Rounds until `learning.rounds` are committed or `stopping()`; `after` is called with every finished slot.
+
+    Raises StoppedEarly when the air erases too many slots in a row.
+    """
     slot = max(journal.history.slots, default=-1) + 1
+    erased = 0
     while journal.history.rounds < learning.rounds and not stopping():
-        after(run_round(slot, seed, learning, limits, transport, air, journal))
+        done = run_round(slot, seed, learning, limits, transport, air, journal)
+        after(done)
         slot += 1
+        erased = erased + 1 if done.received.erased else 0
+        if erased == ERASURES_IN_A_ROW:
+            raise StoppedEarly(
+                f"{erased} slots in a row were erased ({done.received.reason}); {journal.history.rounds} of "
+                f"{learning.rounds} rounds are committed. The radio cannot carry this experiment: raise radio.snr_db or "
+                "radio.pilot_window, or lower radio.truncation, in a new run"
+            )

@@ -16,14 +16,15 @@ from fl.journal import Journal, read_history
 from fl.progress import RunProgress
 from fl.run_folder import RunFolder, version, write_atomic, write_json
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
-from radio.errors import BudgetError, InputError
+from radio.errors import BudgetError, InputError, StoppedEarly
 
 
 class Stop:
-    """Ctrl-C and SIGTERM: the first finishes the round, the second ends at once."""
+    """Ctrl-C and SIGTERM: the first ends the run in order after the round, the second at once."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.terminated = False
 
     def __bool__(self) -> bool:
         return self.asked
@@ -31,7 +32,7 @@ class Stop:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked, self.terminated = True, number == signal.SIGTERM
         os.write(2, b"\nfinishing the round; once more to stop at once (its charge stays spent)\n")  # safe in a handler
 
     @contextmanager
@@ -47,8 +48,8 @@ class Stop:
 def execute(folder: RunFolder, quiet: bool = False) -> dict[str, Any]:
     """Carry a run to its end, from wherever its journal stands, and return its summary.
 
-    Raises KeyboardInterrupt after an orderly stop, BudgetError when a budget ended it early (its results are written
-    either way), InputError when it cannot start.
+    Raises KeyboardInterrupt after an orderly stop by Ctrl-C, StoppedEarly after one by SIGTERM or by the air, BudgetError when
+    a budget ended it early (results are written in all cases), InputError when it cannot start.
     """
     stop = Stop()
     with stop.listening():
@@ -71,12 +72,20 @@ class _Execution:
         self.experiment: Experiment = folder.experiment
         self.run_id: str = journal.history.header["run_id"]
         self.task = session.experiment_task(self.experiment)
+        if self.experiment.run.first_order and not session.is_public(self.experiment, self.task):
+            raise InputError(
+                "run.first_order trains on the data without any privacy, so it is for public data only; "
+                "leave it out, or declare the data public with task.public = true"
+            )
         self.replica = session.build_replica(self.experiment, self.task)
         self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
         self.charge = session.charge_of(self.experiment)
         ledgers = session.ledger_folder(self.experiment, self.task, folder.path)
         self.devices = session.build_devices(self.experiment, self.task, self.replica.likelihood, self.charge, ledgers)
-        self.public_data = ledgers.is_relative_to(folder.path)
+        self.public = session.is_public(self.experiment, self.task)
+        self.throw_away = session.is_throw_away(self.experiment, self.task)
+        self.task_identity = session.task_identity(self.experiment, self.task, ledgers)
+        self.ledgers = session.ledgers_of(self.devices)
         self.limits = session.limits_of(self.experiment, self.devices)
         self.partial: dict[str, Any] = folder.summary or {}
         # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
@@ -95,9 +104,11 @@ class _Execution:
             transport = InProcess(self.run_id, self.replica, self.devices, air)
             history = self.journal.history
             self.train_began = time.monotonic()
-            over: BudgetError | None = None
+            over: BudgetError | StoppedEarly | None = None
             try:
                 with RunProgress(learning.rounds, history.rounds, self.quiet) as self.progress:
+                    if self.stop:
+                        self._interrupt()
                     if not history.evaluations:
                         self._evaluate(final=False, full=True)
                     last = time.monotonic()
@@ -123,7 +134,7 @@ class _Execution:
                             after,
                             lambda: bool(self.stop),
                         )
-                    except BudgetError as error:
+                    except (BudgetError, StoppedEarly) as error:
                         over = error
             finally:
                 air.close()
@@ -143,11 +154,11 @@ class _Execution:
                 digest=start,
                 parameters=self.replica.parameters,
                 trainable=self.replica.trainable,
-                task=self.task.digest,
+                task=self.task_identity,
                 source=self.experiment.model.source,
             )
             return
-        for what, key, now in (("model", "digest", start), ("task's data", "task", self.task.digest)):
+        for what, key, now in (("model", "digest", start), ("task's data", "task", self.task_identity)):
             if history.model[key] != now:
                 raise InputError(
                     f"the {what} of {self.folder.path} has changed since the run began: digest {history.model[key][:16]} then, "
@@ -157,25 +168,25 @@ class _Execution:
         self.journal.resume()
         if self.experiment.privacy.reproducible:
             return  # testing only: an interrupted slot is repeated with the same draws
-        charged = {slot for d in self.devices if d.ledger is not None for slot in d.ledger.slots(self.run_id)}
+        charged = {slot for ledger in self.ledgers for slot in ledger.slots(self.run_id)}
         for slot in sorted(charged - history.slots):
             self.journal.burn(slot)
 
     def _check_budget(self, slots: int) -> None:
         """Refuse at the start what a ledger would refuse in the middle."""
-        for device in self.devices:
-            if device.ledger is None or self.charge is None or not device.ledger.enforce:
+        for ledger in self.ledgers:
+            if self.charge is None or not ledger.enforce:
                 continue
-            if (left := device.ledger.remaining(self.charge)) < slots:
+            if (left := ledger.remaining(self.charge)) < slots:
                 raise BudgetError(
-                    f"the ledger {device.ledger.path} of {device.name} holds {left} more rounds of this run's kind, but "
-                    f"the run needs {slots} with its spares: epsilon {device.ledger.epsilon():.3f} of "
+                    f"the ledger {ledger.path} of {ledger.owner.name} holds {left} more rounds of this run's kind, but "
+                    f"the run needs {slots} with its spares: epsilon {ledger.epsilon():.3f} of "
                     f"{self.experiment.privacy.epsilon:g} is spent already. Fewer rounds, other data, or a smaller "
                     "privacy.epsilon for each of several runs"
                 )
 
     def _epsilon(self) -> float | None:
-        spent = [d.ledger.epsilon() for d in self.devices if d.ledger is not None]
+        spent = [ledger.epsilon() for ledger in self.ledgers]
         return max(spent) if spent else None
 
     def _evaluate(self, final: bool, full: bool = False) -> float:
@@ -188,13 +199,25 @@ class _Execution:
         )
         return score.accuracy
 
-    def _conclude(self, over: BudgetError | None) -> dict[str, Any]:
-        from fl.reporting.page import write_report
+    def _interrupt(self) -> None:
+        if self.stop.terminated:
+            raise StoppedEarly(f"stopped by SIGTERM; continue with: pairzero run --resume {self.folder.path}")
+        raise KeyboardInterrupt
+
+    def _bow_accuracy(self) -> float | None:
+        """The bag-of-words yardstick, on public data only: it is a function of the examples without any noise."""
         from fl.tasks.bow import bow_accuracy
+
+        if not self.public or len({e.label for e in self.task.train}) < 2:
+            return None
+        return bow_accuracy(self.task.train, self.task.test[: self.experiment.task.test_examples])
+
+    def _conclude(self, over: BudgetError | StoppedEarly | None) -> dict[str, Any]:
+        from fl.reporting.page import write_report
         from privacy.statement import statement
 
         history, experiment = self.journal.history, self.experiment
-        finished = over is not None or history.rounds >= experiment.learning.rounds
+        finished = isinstance(over, BudgetError) or history.rounds >= experiment.learning.rounds
         if finished:  # also when Ctrl-C came in the last round: a finished run's accuracy is that of all examples
             self._evaluate(final=True)
         peak = peak_rss_mib()  # before the yardsticks, which are not part of the method
@@ -211,7 +234,7 @@ class _Execution:
             "loss": last["loss"],
             "zero_shot_accuracy": first["accuracy"],
             "chance_floor": self.task.chance_floor,
-            "bow_accuracy": bow_accuracy(self.task.train, self.task.test),
+            "bow_accuracy": self._bow_accuracy() if finished else None,
             "first_order_accuracy": self.partial.get("first_order_accuracy"),
             "rounds": history.rounds,
             "slots": len(history.slots),
@@ -243,13 +266,14 @@ class _Execution:
         write_json(self.folder.path / "summary.json", summary)
         write_atomic(self.folder.path / "statement.txt", statement(facts) + "\n")
         self._copy_charges()
-        reason = "interrupted" if not finished else "budget" if over is not None else "finished"
+        reason = "finished" if finished else "interrupted" if over is None else "erasures"
+        reason = "budget" if isinstance(over, BudgetError) else reason
         self.journal.stop(reason, summary["params_digest"])
         write_report(self.folder.path)
-        if not finished:
-            raise KeyboardInterrupt
         if over is not None:
             raise over
+        if not finished:
+            self._interrupt()
         return summary
 
     def _copy_charges(self) -> None:
@@ -259,16 +283,16 @@ class _Execution:
         copies = [
             encode(
                 {
-                    "owner": device.name,
+                    "owner": ledger.owner.name,
                     "slot": slot,
                     "times": times,
                     "sampling_rate": self.charge.sampling_rate,
                     "noise_multiplier": self.charge.noise_multiplier,
                 }
             ).decode()
-            for device in self.devices
-            if device.ledger is not None and self.charge is not None
-            for slot, times in device.ledger.slots(self.run_id).items()
+            for ledger in self.ledgers
+            if self.charge is not None
+            for slot, times in ledger.slots(self.run_id).items()
         ]
         write_atomic(self.folder.path / "charges.jsonl", "".join(copies))
 
@@ -279,9 +303,8 @@ class _Execution:
         if self.charge is None:
             return PrivacyFacts(enabled=False)
         owners = [
-            OwnerSpent(d.name, d.ledger.epsilon(), sum(d.ledger.slots(self.run_id).values()), str(d.ledger.path))
-            for d in self.devices
-            if d.ledger is not None
+            OwnerSpent(ledger.owner.name, ledger.epsilon(), sum(ledger.slots(self.run_id).values()), str(ledger.path))
+            for ledger in self.ledgers
         ]
         return PrivacyFacts(
             enabled=True,
@@ -299,7 +322,7 @@ class _Execution:
             spare_rounds=self.experiment.slots - learning.rounds,
             examples=min(len(d.examples) for d in self.devices),
             reproducible=privacy.reproducible,
-            public_data=self.public_data,
+            public_data=self.throw_away,
         )
 
 

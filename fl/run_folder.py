@@ -1,4 +1,4 @@
-"""A run is a folder: made within a second of the start, before any heavy import, and readable by a person throughout."""
+"""A run is a folder: made within two seconds of the start, before any heavy import, and readable by a person throughout."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ class RunFolder:
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        file = self.path / "summary.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        """`summary.json`, or None where there is none that can be read: the journal can make it again."""
+        try:
+            return json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -62,16 +65,17 @@ def create(path: Path, experiment: Experiment, fresh: bool = False) -> RunFolder
     `fresh` replaces a run that is over, or was left unfinished, by a new one; a folder that is not a run is never touched.
     """
     if path.is_dir() and any(path.iterdir()):
-        if not (path / JOURNAL).is_file():
+        half_made = {"experiment.toml", "versions.json", "seeds.json", "diagnostics.jsonl"}
+        left = {entry.name.removesuffix(".partial") for entry in path.iterdir()}
+        if not is_run(path) and not left <= half_made:
             raise InputError(f"--out {path} is not empty and not a run folder; choose another folder")
-        if not fresh:
+        if is_run(path) and not fresh:
             raise InputError(
                 f"{path} already holds a run; continue it with --resume {path}, replace it with --fresh, "
                 "or name another --out"
             )
-        # Opening the journal takes the writer's lock: a run in progress is not pulled away from under its process.
-        Journal(path).close()
-        shutil.rmtree(path)
+        if is_run(path):
+            remove(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         write_atomic(path / "experiment.toml", experiment.to_toml())
@@ -98,10 +102,19 @@ def open_run(path: Path) -> RunFolder:
     return RunFolder(path, experiment)
 
 
+def remove(path: Path) -> None:
+    """Delete a run.  Raises InputError if a process is writing to it: it is not pulled away from under one."""
+    journal = Journal(path)
+    try:
+        shutil.rmtree(path)
+    finally:
+        journal.close()
+
+
 def discard_unstarted(folder: RunFolder) -> None:
     """Remove a run that could not start (no model, no data, no budget): there is nothing in it to keep."""
     if is_run(folder.path) and read_history(folder.path).model is None:
-        shutil.rmtree(folder.path)
+        remove(folder.path)
 
 
 def is_run(path: Path) -> bool:

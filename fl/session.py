@@ -20,11 +20,13 @@ from fl.tasks.registry import load_task
 from fl.tasks.task import Task, digest_examples
 from privacy.accounting import Charge, noise_multiplier
 from privacy.grid import Grid
-from privacy.ledger import Budget, Ledger, Owner
+from privacy.identity import keyed_digest
+from privacy.ledger import Budget, Ledger, Owner, PoolLedger
 from privacy.mechanism import OwnNoise
 from privacy.noise import ReproducibleSecret, Secret, SystemSecret
 from privacy.sampling import accounted_rate
 from radio.air import Air
+from radio.errors import InputError
 from radio.ideal import IdealAir
 from radio.loopback_air import loopback_air
 from radio.streams import stream
@@ -93,16 +95,28 @@ def is_public(experiment: Experiment, task: Task) -> bool:
 
 
 def ledger_folder(experiment: Experiment, task: Task, run: Path) -> Path:
-    """Where the data owners' ledgers are: the folder of `privacy.ledger`; for public data, and for reproducible tests,
-    one that is thrown away with the run; else the user's own, shared by all runs (`$XDG_DATA_HOME/pairzero/ledgers`)."""
-    if experiment.privacy.reproducible:
-        return run / "ledger"
-    if experiment.privacy.ledger is not None:
-        return Path(experiment.privacy.ledger).expanduser()
-    if is_public(experiment, task):
-        return run / "ledger"
-    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(home).expanduser() / "pairzero" / "ledgers"
+    """Where the ledgers are: the folder of `privacy.ledger`; for public data one that is thrown away with the run; else the
+    user's own, shared by all runs (`$XDG_DATA_HOME/pairzero/ledgers`).  Raises InputError for a folder inside the run."""
+    if experiment.privacy.ledger is None:
+        if is_public(experiment, task):
+            return run / "ledger"
+        home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+        return Path(home).expanduser() / "pairzero" / "ledgers"
+    named = Path(experiment.privacy.ledger).expanduser()
+    if named.resolve().is_relative_to(run.resolve()):
+        raise InputError(
+            f"privacy.ledger = {str(named)!r} lies inside the run folder {run}; a ledger must outlive its runs"
+        )
+    return named
+
+
+def is_throw_away(experiment: Experiment, task: Task) -> bool:
+    return experiment.privacy.ledger is None and is_public(experiment, task)
+
+
+def task_identity(experiment: Experiment, task: Task, ledgers: Path) -> str:
+    """What the journal remembers the data by: the digest of public data; private data's only under the owner's key."""
+    return task.digest if is_public(experiment, task) else keyed_digest(ledgers, task.digest)
 
 
 def build_devices(
@@ -117,17 +131,23 @@ def build_devices(
         shares = partition.dirichlet(labels, learning.devices, experiment.task.dirichlet_alpha, seed)
     grid = Grid(privacy.clip, learning.batch)
     mechanism = None if charge is None else OwnNoise(grid, learning.perturbations, charge)
+    budget, enforce = Budget(privacy.epsilon, privacy.delta), not privacy.reproducible
     devices: list[Device] = []
+    pool: Ledger | None = None
     try:
+        if charge is not None and not is_throw_away(experiment, task):
+            # Seeds, K and partitions deal the same examples out differently, so the budget is the data set's, not a share's.
+            name = keyed_digest(ledgers, task.pool)
+            pool = PoolLedger(
+                ledgers / f"{name[:32]}.jsonl", Owner(f"{task.name} (all devices)", name), budget, enforce
+            )
         for k, share in enumerate(shares):
             own = [task.train[i] for i in share]
             name = f"device-{k}"
-            ledger = None
-            if charge is not None:
+            ledger = pool
+            if charge is not None and pool is None:
                 data = digest_examples(own)
-                file = ledgers / f"{data[:32]}.jsonl"
-                budget = Budget(privacy.epsilon, privacy.delta)
-                ledger = Ledger(file, Owner(name, data), budget, enforce=not privacy.reproducible)
+                ledger = Ledger(ledgers / f"{data[:32]}.jsonl", Owner(name, data), budget, enforce)
             devices.append(
                 Device(
                     name=name,
@@ -141,8 +161,15 @@ def build_devices(
             )
     except BaseException:
         close_ledgers(devices)
+        if pool is not None:
+            pool.close()
         raise
     return devices
+
+
+def ledgers_of(devices: Sequence[Device]) -> list[Ledger]:
+    """The devices' ledgers, each once."""
+    return list({id(d.ledger): d.ledger for d in devices if d.ledger is not None}.values())
 
 
 def close_ledgers(devices: Sequence[Device]) -> None:

@@ -50,7 +50,8 @@ def describe(summary: dict[str, Any]) -> list[str]:
     lines = [
         f"accuracy {summary['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {summary['test_examples']} examples, "
         f"1 seed), chance floor {summary['chance_floor']:.1%}",
-        f"zero-shot {summary['zero_shot_accuracy']:.1%}, bag of words {summary['bow_accuracy']:.1%}"
+        f"zero-shot {summary['zero_shot_accuracy']:.1%}"
+        + (f", bag of words {summary['bow_accuracy']:.1%}" if summary["bow_accuracy"] is not None else "")
         + (
             f", first-order AdamW (no privacy, no radio) {summary['first_order_accuracy']:.1%}"
             if summary.get("first_order_accuracy") is not None

@@ -190,3 +190,18 @@ class Ledger:
             f"would make it {after:.6g} ({self.path}). "
             "Nothing was transmitted. Use data that has budget left; a ledger is never reset"
         )
+
+
+class PoolLedger(Ledger):
+    """One ledger for several devices of one process whose examples are disjoint parts of one data set.
+
+    An example is with one device only, so what a slot costs it is one charge, however many devices transmit (parallel
+    composition).  Whichever device charges a slot first charges it for all.
+    """
+
+    _covered: tuple[str, int] | None = None
+
+    def charge(self, run_id: str, slot: int, charge: Charge) -> None:
+        if self._covered != (run_id, slot):
+            super().charge(run_id, slot, charge)
+            self._covered = (run_id, slot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from radio.coherent import CoherentAir
 from radio.converter import Converter
@@ -58,7 +59,27 @@ def loopback_parts(
     truncation: float = 0.1,
     min_pilot_snr_db: float = 6.0,
 ) -> tuple[Medium, CoherentAir]:
-    """The medium (truths for plots and tests) and the air on it. See `loopback_air`."""
+    """The medium (truths for plots and tests) and a coherent air over loopback radios on it, at sample fidelity.
+
+    Args:
+        devices: K.
+        seed: of every draw of the medium.
+        fading: "rayleigh", "rician" or "static" (unit gains with a fixed phase).
+        rician_k_db: line-of-sight power over scattered power.
+        path_loss_db: one value, or one for each device.
+        coherence_rounds: rounds for which gains hold.
+        snr_db: per received scalar after integration, of a full-scale payload at the devices' mean gain power.
+        offset_hz: standard deviation of the residual carrier offset; also what the estimator is told to expect. 0 is a
+            common reference clock.
+        timing_samples: largest start offset.
+        dac_bits, adc_bits: converters; None is ideal.
+        window: samples over which a payload is integrated.
+        pilot_window: samples of a pilot; default `window`.
+        rate_sps: sampling rate.
+        truncation: a device below this fraction of the mean gain power is left out by `CoherentAir.plan`.
+        min_pilot_snr_db: a gain estimate worse than this is not trusted. A pilot is a full-scale tone, so its SNR is
+            `snr_db` - 3 dB + 10 log10(pilot_window / window) at the mean gain: below about 15 dB, lengthen the pilots.
+    """
     if not math.isfinite(snr_db):
         raise InputError(f"snr_db is {snr_db}; a finite number of dB is needed (air = ideal has no noise)")
     channel = Fading(devices, seed, fading, rician_k_db, path_loss_db, coherence_rounds)
@@ -91,61 +112,6 @@ def loopback_parts(
     return medium, air
 
 
-def loopback_air(
-    devices: int,
-    seed: int,
-    *,
-    fading: FadingKind = "rayleigh",
-    rician_k_db: float = 6.0,
-    path_loss_db: float | Sequence[float] = 0.0,
-    coherence_rounds: int = 1,
-    snr_db: float = 30.0,
-    offset_hz: float = 0.0,
-    timing_samples: float = 0.0,
-    dac_bits: int | None = 12,
-    adc_bits: int | None = 12,
-    window: int = 4096,
-    pilot_window: int | None = None,
-    rate_sps: float = 1e6,
-    truncation: float = 0.1,
-    min_pilot_snr_db: float = 6.0,
-) -> CoherentAir:
-    """A coherent air over loopback radios at sample fidelity.
-
-    Args:
-        devices: K.
-        seed: of every draw of the medium.
-        fading: "rayleigh", "rician" or "static" (unit gains with a fixed phase).
-        rician_k_db: line-of-sight power over scattered power.
-        path_loss_db: one value, or one for each device.
-        coherence_rounds: rounds for which gains hold.
-        snr_db: per received scalar after integration, of a full-scale payload at the devices' mean gain power.
-        offset_hz: standard deviation of the residual carrier offset; also what the estimator is told to expect. 0 is a
-            common reference clock.
-        timing_samples: largest start offset.
-        dac_bits, adc_bits: converters; None is ideal.
-        window: samples over which a payload is integrated.
-        pilot_window: samples of a pilot; default `window`.
-        rate_sps: sampling rate.
-        truncation: a device below this fraction of the mean gain power is left out by `CoherentAir.plan`.
-        min_pilot_snr_db: a gain estimate worse than this is not trusted. A pilot is a full-scale tone, so its SNR is
-            `snr_db` - 3 dB + 10 log10(pilot_window / window) at the mean gain: below about 15 dB, lengthen the pilots.
-    """
-    return loopback_parts(
-        devices,
-        seed,
-        fading=fading,
-        rician_k_db=rician_k_db,
-        path_loss_db=path_loss_db,
-        coherence_rounds=coherence_rounds,
-        snr_db=snr_db,
-        offset_hz=offset_hz,
-        timing_samples=timing_samples,
-        dac_bits=dac_bits,
-        adc_bits=adc_bits,
-        window=window,
-        pilot_window=pilot_window,
-        rate_sps=rate_sps,
-        truncation=truncation,
-        min_pilot_snr_db=min_pilot_snr_db,
-    )[1]
+def loopback_air(devices: int, seed: int, **settings: Any) -> CoherentAir:
+    """The air alone; settings as `loopback_parts`."""
+    return loopback_parts(devices, seed, **settings)[1]

@@ -16,11 +16,6 @@ from radio.streams import stream
 ALPHA_RANGE = (1e-3, 1e6)
 
 
-def nominal_size(total: int, devices: int) -> int:
-    """n_nominal, the public number of examples a device counts as having, whatever its share really is."""
-    return total // devices
-
-
 def iid(total: int, devices: int, seed: int) -> list[NDArray[np.int64]]:
     """Random shares of `total // devices` examples; the remainder goes to the first devices, one each."""
     _check(total, devices)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fl.tasks.task import Example, Task
+from fl.tasks.task import Example, Task, digest_examples
 from radio.errors import InputError
 from radio.streams import stream
 
@@ -32,12 +32,13 @@ def load_sst2(root: Path | None, *, seed: int, train_examples: int | None = None
     else:
         train, test = read_tsv(root / "train.tsv"), read_tsv(root / "dev.tsv")
         place = str(root / "train.tsv")
+    pool = digest_examples(train)
     if train_examples is not None:
         if not 1 <= train_examples <= len(train):
             raise InputError(f"task.train_examples = {train_examples}, but {place} has {len(train)}; take 1 to that")
         chosen = stream(seed, "tasks", "sst2", "train").permutation(len(train))[:train_examples]
         train = [train[i] for i in chosen]
-    return Task("sst2", root is None, TEMPLATE, OPTIONS, tuple(train), tuple(test))
+    return Task("sst2", root is None, TEMPLATE, OPTIONS, tuple(train), tuple(test), pool)
 
 
 def read_tsv(path: Path) -> list[Example]:

@@ -34,6 +34,7 @@ class Task:
     options: tuple[str, ...]
     train: tuple[Example, ...]
     test: tuple[Example, ...]
+    pool: str  # digest of the whole data set that `train` was chosen from, whatever the seed: what a privacy budget is for
 
     def prompt(self, example: Example) -> str:
         # Not str.format: a text may hold braces.

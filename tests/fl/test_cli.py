@@ -32,7 +32,7 @@ def one_message(outcome, code: int, *parts: str) -> None:
     "words, parts",
     [
         (["nowhere.toml"], ["nowhere.toml not found"]),
-        (["E", "--set", "learning.round=5"], ["--set: unknown key learning.round; did you mean rounds?"]),
+        (["E", "--set", "learning.round=5"], ["--set: unknown key learning.round; did you mean learning.rounds?"]),
         (["E", "--set", "lerning.rounds=5"], ["--set", "unknown section lerning; did you mean learning?"]),
         (["E", "--set", "learning.rounds=few"], ["--set: learning.rounds = 'few'", "integer"]),
         (["E", "--set", "learning.rounds=0"], ["--set: learning.rounds = 0", "greater than or equal to 1"]),

@@ -98,7 +98,7 @@ def file(tmp_path):
 @pytest.mark.parametrize(
     "text, names",
     [
-        ("[learning]\nround = 5", ["e.toml", "unknown key learning.round", "did you mean rounds?"]),
+        ("[learning]\nround = 5", ["e.toml", "unknown key learning.round", "did you mean learning.rounds?"]),
         ("[learnign]\nrounds = 5", ["e.toml", "unknown section learnign", "did you mean learning?"]),
         ("[zebra]\nrounds = 5", ["e.toml", "unknown section zebra", "model, task, learning, radio, privacy, run"]),
         ('[learning]\nrounds = "many"', ["e.toml", "learning.rounds", "'many'", "integer"]),

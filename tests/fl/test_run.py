@@ -407,3 +407,19 @@ def test_no_number_of_a_run_is_infinite_or_nan(finished_run):
 
     assert all(math.isfinite(v) for v in numbers(finished_run.summary))
     assert RunFolder(finished_run.path, load(finished_run.path / "experiment.toml")).summary == finished_run.summary
+
+
+def test_an_air_that_erases_everything_stops_the_run_with_exit_code_3(make_experiment, tmp_path, monkeypatch):
+    from fl import rounds
+    from radio.errors import StoppedEarly
+
+    monkeypatch.setattr(rounds, "ERASURES_IN_A_ROW", 4)
+    folder = create(tmp_path / "deaf", make_experiment({"radio.snr_db": -60.0}))
+    with pytest.raises(StoppedEarly, match="4 slots in a row were erased") as stopped:
+        execute(folder, quiet=True)
+    assert stopped.value.exit_code == 3
+    history = read_history(folder.path)
+    assert history.erased == 4 and history.rounds == 0
+    assert history.stop["reason"] == "erasures"
+    assert (folder.path / "report.html").is_file()
+    assert finished_summary(folder) is None

@@ -122,3 +122,36 @@ def test_files_are_replaced_whole_or_not_at_all(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         write_atomic(tmp_path / "b", "text over a folder")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "b"]
+
+
+def test_a_run_in_progress_is_not_removed_by_a_second_process(make_experiment, tmp_path):
+    from fl.journal import Journal
+    from fl.run_folder import create, discard_unstarted, is_run
+
+    folder = create(tmp_path / "run", make_experiment())
+    first = Journal(folder.path)
+    try:
+        with pytest.raises(InputError, match="in use by another process"):
+            discard_unstarted(folder)
+        assert is_run(folder.path)
+    finally:
+        first.close()
+    discard_unstarted(folder)
+    assert not folder.path.exists()
+
+
+def test_a_folder_that_a_kill_left_half_made_is_made_anew(make_experiment, tmp_path):
+    from fl.run_folder import create, is_run
+
+    half = tmp_path / "run"
+    half.mkdir()
+    (half / "experiment.toml").write_text("[mod")
+    assert is_run(create(half, make_experiment()).path)
+
+
+def test_a_damaged_summary_counts_as_none(make_experiment, tmp_path):
+    from fl.run_folder import create
+
+    folder = create(tmp_path / "run", make_experiment())
+    (folder.path / "summary.json").write_text("{")
+    assert folder.summary is None

@@ -190,3 +190,18 @@ def test_killed_at_random_moments_the_budget_holds_and_charges_survive(tmp_path:
     with Ledger(path, OWNER, BUDGET) as ledger:
         assert ledger.spent() == [(Charge(1.0, 300.0), charged)]
         assert ledger.epsilon() <= BUDGET.epsilon
+
+
+def test_a_pool_is_charged_once_a_slot_however_many_devices_transmit(tmp_path):
+    from privacy.ledger import PoolLedger
+
+    charge = Charge(0.1, 5.0)
+    with PoolLedger(tmp_path / "pool.jsonl", Owner("all", "cd" * 32), Budget(1.0, 1e-5)) as pool:
+        for slot in range(3):
+            for _device in range(5):
+                pool.charge("run", slot, charge)
+        assert pool.slots("run") == {0: 1, 1: 1, 2: 1}
+    with PoolLedger(tmp_path / "pool.jsonl", Owner("all", "cd" * 32), Budget(1.0, 1e-5)) as pool:
+        # a slot charged again after a crash has been on the air again
+        pool.charge("run", 2, charge)
+        assert pool.slots("run") == {0: 1, 1: 1, 2: 2}

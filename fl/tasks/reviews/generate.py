@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from itertools import islice
 
@@ -42,6 +43,7 @@ def generate_reviews(*, seed: int, devices: int, train_examples: int | None = No
         options=OPTIONS,
         train=tuple(Example(review.text, review.label) for review in train),
         test=tuple(Example(review.text, review.label) for review in test),
+        pool=hashlib.sha256(f"generated reviews, seed {seed}".encode()).hexdigest(),
     )
 
 

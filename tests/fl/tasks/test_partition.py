@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl.tasks.partition import dirichlet, iid, nominal_size
+from fl.tasks.partition import dirichlet, iid
 from radio.errors import InputError
 
 
@@ -20,7 +20,7 @@ def test_iid_is_an_even_partition(devices, extra, seed):
     total = devices + extra
     shares = iid(total, devices, seed)
     assert len(shares) == devices and is_partition(shares, total)
-    assert {len(share) for share in shares} <= {nominal_size(total, devices), nominal_size(total, devices) + 1}
+    assert {len(share) for share in shares} <= {total // devices, total // devices + 1}
     assert all((np.diff(share) > 0).all() for share in shares)
 
 

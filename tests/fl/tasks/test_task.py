@@ -17,6 +17,7 @@ TASK = Task(
     name="tiny",
     public=True,
     template="{text} It was",
+    pool="ab" * 32,
     options=(" terrible", " great"),
     train=(Example("fine", 1), Example("bad", 0)),
     test=(Example("good", 1), Example("nice", 1), Example("poor", 0)),
