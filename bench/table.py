@@ -32,7 +32,7 @@ def machine() -> dict[str, object]:
 def publish(bench: str, rows: list[Row], quick: bool, file: Path | None) -> None:
     table = Table(title=f"{bench}{' (quick: for its shape, not its figures)' if quick else ''}", title_justify="left")
     for column in ("row", "value", "unit", "note"):
-        table.add_column(column, justify="right" if column == "value" else "left")
+        table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
     for row in rows:
         table.add_row(row.name, f"{row.value:.4g}", row.unit, row.note)
     Console().print(table)

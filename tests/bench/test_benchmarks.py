@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.table import Row, publish
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,3 +31,19 @@ def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(tmp_path: Pa
     assert rows["chance_floor"]["value"] == 0.5
     assert {"accuracy", "zero_shot_accuracy", "bow_accuracy", "gain", "epsilon"} <= set(rows)
     assert rows["epsilon"]["value"] <= 8
+
+
+@pytest.mark.parametrize(
+    "bench, names",
+    [
+        ("zero_shot", {"zero_shot", "best_threshold", "answers_second_option", "chance_floor"}),
+        ("gradient_energy", {"layers.0.self_attn_layer_norm.weight", "all LayerNorms", "all matrices"}),
+    ],
+)
+def test_benchmarks_of_the_model_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:
+    file = tmp_path / "out.json"
+    command = [sys.executable, "-m", f"bench.{bench}", "--quick", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row["value"] for row in json.loads(file.read_text())["rows"]}
+    assert names <= set(rows)
