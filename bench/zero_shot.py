@@ -1,4 +1,4 @@
-"""What does the untrained model know?  Zero-shot accuracy as it stands, and with the threshold between the options chosen in hindsight.
+"""What does the untrained model know?  Zero-shot accuracy, plain and with the threshold between the options chosen in hindsight.
 
     python -m bench.zero_shot [--task sst2 --root DIR]
 
