@@ -17,10 +17,15 @@ BY_CI = {"make demo", "make test"}  # .ci/run runs these two as they stand
 
 
 def commands(page: str) -> list[str]:
-    """Lines of the page's code blocks that are commands of ours, comments cut off."""
-    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.M | re.S)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith(("pairzero", "make", "python"))]
+    """Lines of the page's code blocks without a language that are commands of ours, comments cut off."""
+    found: list[str] = []
+    fence: str | None = None
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fence = line if fence is None else None
+        elif fence == "```":
+            found.append(line.split("#")[0].strip())
+    return [line for line in found if line.startswith(("pairzero", "make", "python"))]
 
 
 def sentences(folder: Path) -> None:
@@ -65,7 +70,15 @@ def test_every_command_of_the_pages_runs(tmp_path: Path, monkeypatch: pytest.Mon
             cli.main()
         shown = capsys.readouterr()
         assert ended.value.code in (0, None), f"{command}: exit {ended.value.code}\n{shown.out}\n{shown.err}"
-    assert "accuracy" in shown.out or (tmp_path / "exported" / "short" / "config.json").is_file()
+    exported = tmp_path / "exported" / "short"
+    assert (exported / "config.json").is_file() and (exported / "model.safetensors").is_file()
+    assert (tmp_path / "runs" / "short" / "report.html").is_file()
+    assert (tmp_path / "runs" / "pretrained" / "model.safetensors").is_file()
+
+
+def test_no_placeholder_is_left_on_a_page() -> None:
+    for page in ("README.md", "CONTRIBUTING.md", "hardware.md", "docs/results.md", "fl/embedded/README.md"):
+        assert not re.search(r"@[A-Z0-9]+@|TESTTIME", (ROOT / page).read_text(encoding="utf-8")), page
 
 
 def test_links_of_the_pages_lead_somewhere() -> None:
