@@ -5,7 +5,6 @@ No script, no outside resource: the page can be mailed, printed and archived.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from fl.reporting.run_files import Evaluations, RunFiles, evaluations, read_run
 from fl.reporting.sentences import device_rows, headline, in_words, sent_rows
 from fl.reporting.style import Plot
 from fl.reporting.wording import flat
-from radio.errors import InputError
+from fl.run_folder import write_atomic
 
 NOT_PRIVATE = "NOT PRIVATE: drawn from truths that only a simulation knows; at the bench no device reveals them."
 
@@ -29,17 +28,7 @@ def write_report(run: Path) -> Path:
     Raises InputError when `run` is not a run folder.
     """
     target = run / "report.html"
-    text = render_report(read_run(run))
-    unfinished = run / ".report.html.part"
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise InputError(f"{target}: cannot be written: {error.strerror}; check free space and permissions") from None
+    write_atomic(target, render_report(read_run(run)))
     return target
 
 
