@@ -19,23 +19,12 @@ import numpy as np
 import torch
 
 from bench.table import Row, publish
-from fl.likelihood import Encoded, OptionLikelihood
+from fl.first_order import option_logits
+from fl.likelihood import OptionLikelihood
 from fl.models import load_model
 from fl.tasks.registry import load_task
 
 BATCH = 64
-
-
-def log_odds(network: torch.nn.Module, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
-    """Log-odds of the second option against the first, (n,), differentiable."""
-    longest = max(len(e.ids) for e in examples)
-    ids = torch.full((len(examples), longest), 1)
-    for row, example in enumerate(examples):
-        ids[row, : len(example.ids)] = torch.tensor(example.ids)
-    hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state
-    answer = torch.tensor([len(e.ids) - 1 for e in examples])
-    logits = hidden[torch.arange(len(examples)), answer] @ network.lm_head.weight[likelihood.option_ids].t()
-    return logits[:, 1] - logits[:, 0]
 
 
 def energies(source: str, task_name: str, root: str | None, batches: int) -> dict[str, tuple[float, int]]:
@@ -49,7 +38,8 @@ def energies(source: str, task_name: str, root: str | None, batches: int) -> dic
     for start in range(0, batches * BATCH, BATCH):
         part = examples[start : start + BATCH]
         network.zero_grad()
-        odds = log_odds(network, likelihood, part)
+        logits = option_logits(network, likelihood, part)
+        odds = logits[:, 1] - logits[:, 0]
         signs = torch.tensor([2.0 * e.label - 1.0 for e in part])
         torch.nn.functional.softplus(-signs * (odds - odds.mean())).mean().backward()
         for name, parameter in network.named_parameters():

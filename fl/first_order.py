@@ -48,13 +48,18 @@ def first_order_accuracy(
     return evaluate(likelihood, held_out(experiment, task, likelihood).full).accuracy
 
 
-def _loss(network: Any, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
-    """Mean option cross-entropy of a batch, differentiable."""
+def option_logits(network: Any, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
+    """Option logits (n, options) at the answer position, differentiable; one batch padded to its longest prompt."""
     longest = -(-max(len(e.ids) for e in examples) // LENGTH_STEP) * LENGTH_STEP
     ids = torch.full((len(examples), longest), network.config.pad_token_id)
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
     hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state
     answer = torch.from_numpy(np.array([len(e.ids) - 1 for e in examples]))
-    logits = hidden[torch.arange(len(examples)), answer] @ network.lm_head.weight[likelihood.option_ids].t()
-    return torch.nn.functional.cross_entropy(logits, torch.tensor([e.label for e in examples]))
+    return hidden[torch.arange(len(examples)), answer] @ network.lm_head.weight[likelihood.option_ids].t()
+
+
+def _loss(network: Any, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
+    """Mean option cross-entropy of a batch, differentiable."""
+    labels = torch.tensor([e.label for e in examples])
+    return torch.nn.functional.cross_entropy(option_logits(network, likelihood, examples), labels)

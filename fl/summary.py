@@ -9,7 +9,7 @@ from typing import Any
 from fl.interval import wilson_interval
 from privacy.statement import PrivacyFacts, statement_dict
 
-SCALAR_BITS = 16  # a transmitted number is counted as one half-precision value, as in the paper's section V
+SCALAR_BITS = 16  # a transmitted number is counted as one half-precision value, as the paper does
 
 
 def peak_rss_mib() -> float:
