@@ -48,6 +48,8 @@ class Learning(_Section):
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     batch: Positive = 16  # expected examples a device draws each round, and the fixed denominator B
     parameters: tuple[str, ...] = ("*layer_norm*", "*.bias")  # shell patterns of parameter names; ("*",) trains all
+    estimator: Literal["central", "one-sided"] = "central"
+    direction: Literal["rademacher"] = "rademacher"
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 16
 
 

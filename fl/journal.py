@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fl.update import RoundUpdate
+from fl.update import Move, RoundUpdate
 from privacy.record_log import Record, RecordLog, exact, from_exact, read_records
 from radio.errors import InputError
 
 NAME = "journal.jsonl"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -54,8 +54,12 @@ class History:
 
 
 def _update(record: Record) -> RoundUpdate:
-    steps = tuple(from_exact(s) for s in record.get("steps", ()))
-    return RoundUpdate(int(record["seed"], 16), from_exact(record["mu"]), record["probes"], steps)
+    seed = int(record["seed"], 16)
+    moves = [
+        Move(seed if len(move) == 2 else int(move[2], 16), move[0], from_exact(move[1]))
+        for move in record.get("moves", ())
+    ]
+    return RoundUpdate(seed, from_exact(record["mu"]), record["perturbations"], record["probe"], tuple(moves))
 
 
 def read_history(run: Path) -> History:
@@ -100,11 +104,14 @@ class Journal:
         self._append({"type": "model", **facts})
 
     def commit(self, slot: int, update: RoundUpdate, rate: float, mean: list[float], active: int) -> None:
-        steps = [exact(step) for step in update.steps]
+        moves = [
+            [m.perturbation, exact(m.amount)] + ([] if m.seed == update.seed else [f"{m.seed:016x}"])
+            for m in update.moves
+        ]
         common = _common(slot, update)
         index = self.history.rounds + 1
         self._append(
-            {"type": "round", "round": index, "rate": rate, "mean": mean, "active": active, "steps": steps, **common}
+            {"type": "round", "round": index, "rate": rate, "mean": mean, "active": active, "moves": moves, **common}
         )
 
     def erase(self, slot: int, update: RoundUpdate, reason: str) -> None:
@@ -129,4 +136,10 @@ class Journal:
 
 
 def _common(slot: int, update: RoundUpdate) -> Record:
-    return {"slot": slot, "seed": f"{update.seed:016x}", "mu": exact(update.mu), "probes": update.probes}
+    return {
+        "slot": slot,
+        "seed": f"{update.seed:016x}",
+        "mu": exact(update.mu),
+        "probe": update.probe,
+        "perturbations": update.perturbations,
+    }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fl.config import Learning
 from fl.journal import Journal
 from fl.transport import RoundOrder, Transport, Truth
-from fl.update import RoundUpdate
+from fl.update import RoundUpdate, own_moves
 from privacy import power
 from radio.air import Air, AirPlan, ChannelState, Received
 from radio.errors import StoppedEarly
@@ -68,15 +68,15 @@ def run_round(
     plan = power.plan(state, limits.noise_std, limits.saturation, limits.truncation, limits.backoff)
     received = transport.collect(plan)
     if received.erased:
-        update = RoundUpdate(order.seed, order.mu, order.perturbations, ())
+        update = RoundUpdate(order.seed, order.mu, order.perturbations, transport.probe)
         journal.erase(slot, update, received.reason)
     else:
         active = int(plan.active.sum())
         rate = rate_at(learning, journal.history.rounds)
         mean = [float(total) / active for total in received.total]
-        update = RoundUpdate(
-            order.seed, order.mu, order.perturbations, tuple(rate * m / learning.perturbations for m in mean)
-        )
+        steps = tuple(rate * m / learning.perturbations for m in mean)
+        moves = own_moves(order.seed, steps)
+        update = RoundUpdate(order.seed, order.mu, order.perturbations, transport.probe, moves)
         journal.commit(slot, update, rate, mean, active)
     transport.commit(update)
     return Slot(slot, journal.history.rounds, state, plan, received, transport.truth())

@@ -11,6 +11,8 @@ import numpy as np
 
 from fl.config import Experiment
 from fl.device import Device
+from fl.directions.registry import direction
+from fl.estimators.registry import estimator
 from fl.likelihood import Encoded, OptionLikelihood
 from fl.models import load_model
 from fl.replica import Replica
@@ -48,7 +50,14 @@ def build_replica(experiment: Experiment, task: Task) -> Replica:
     set_threads(experiment)
     model = load_model(experiment.model.source)
     likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch)
-    return Replica(model, likelihood, experiment.learning.parameters)
+    return Replica(
+        model,
+        likelihood,
+        experiment.learning.parameters,
+        direction(experiment.learning.direction),
+        estimator(experiment.learning.estimator),
+        experiment.run.threads or os.cpu_count() or 1,
+    )
 
 
 def set_threads(experiment: Experiment) -> None:

@@ -39,6 +39,7 @@ class Truth:
 
 class Transport(Protocol):
     devices: int
+    probe: str  # what measuring leaves in every replica's weights
 
     def open(self, order: RoundOrder) -> None:
         """Every device draws its secret batch and measures its projections."""
@@ -58,6 +59,7 @@ class InProcess:
 
     def __init__(self, run_id: str, replica: Replica, devices: Sequence[Device], air: Air) -> None:
         self.devices = len(devices)
+        self.probe = replica.probe
         self._run_id = run_id
         self._replica = replica
         self._members = devices

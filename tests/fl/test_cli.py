@@ -121,7 +121,7 @@ def test_the_exported_model_scores_what_the_run_scored(pairzero, finished_run, t
     done = pairzero("export", finished_run.path, "model")
     assert done.code == 0, done.err
     exported = load_model(str(tmp_path / "model"))
-    from fl.perturbation import digest
+    from fl.weights import digest
 
     assert digest(exported.arrays) == finished_run.summary["params_digest"]
     by_run = pairzero("evaluate", finished_run.path)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fl.journal import NAME, Journal, read_history
-from fl.update import RoundUpdate
+from fl.journal import FORMAT, NAME, Journal, read_history
+from fl.update import Move, RoundUpdate, own_moves
 from privacy.record_log import RecordLog, encode, read_records
 from radio.errors import InputError
 
@@ -23,9 +23,9 @@ def folder(tmp_path):
 
 
 UPDATES = [
-    RoundUpdate(0xFEDCBA9876543210, 0.1, 2, (0.1 + 0.2, -1e-300)),
-    RoundUpdate(1, 0.1, 2, ()),
-    RoundUpdate(2, 0.1, 2, (5e-324, 1 / 3)),
+    RoundUpdate(0xFEDCBA9876543210, 0.1, 2, "central", (Move(0xFEDCBA9876543210, 0, 0.1 + 0.2), Move(7, 1, -1e-300))),
+    RoundUpdate(1, 0.1, 2),
+    RoundUpdate(2, 0.1, 2, "one-sided", own_moves(2, (5e-324, 1 / 3))),
 ]
 
 
@@ -44,7 +44,7 @@ def with_rounds(path):
 def test_history_is_what_was_written(folder):
     history = read_history(folder)
     assert history.updates == UPDATES
-    assert history.header == {"type": "run", "format": 1, **HEADER}
+    assert history.header == {"type": "run", "format": FORMAT, **HEADER}
     assert history.model == {"type": "model", "digest": "ef", "parameters": 10, "trainable": 4}
     assert (history.rounds, history.erased, history.burned, history.resumed) == (2, 1, 1, 1)
     assert history.slots == {0, 1, 2, 3}
@@ -77,7 +77,7 @@ def scratch(tmp_path_factory):
 def test_steps_survive_bit_for_bit(scratch, steps, mu, seed):
     folder = scratch
     (folder / NAME).unlink(missing_ok=True)
-    update = RoundUpdate(seed, mu, len(steps), tuple(steps))
+    update = RoundUpdate(seed, mu, len(steps), "central", own_moves(seed, tuple(steps)))
     journal = Journal(folder, HEADER)
     journal.commit(0, update, 0.1, steps, 1)
     journal.close()
@@ -117,7 +117,7 @@ def test_a_foreign_file_is_refused_and_left_alone(tmp_path, first):
     path = tmp_path / NAME
     path.write_bytes(encode(first))
     for read in (read_history, Journal):
-        with pytest.raises(InputError, match="not a pairzero journal of format 1"):
+        with pytest.raises(InputError, match=f"not a pairzero journal of format {FORMAT}"):
             read(tmp_path)
     assert path.read_bytes() == encode(first)
 

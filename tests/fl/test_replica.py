@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from fl.directions.rademacher import signs
 from fl.likelihood import OptionLikelihood
 from fl.models import load_model
-from fl.perturbation import signs
 from fl.replica import Replica
 from fl.tasks.registry import load_task
-from fl.update import RoundUpdate
+from fl.update import RoundUpdate, own_moves
 from radio.errors import InputError
 
 NORM = "model.decoder.final_layer_norm.weight"
@@ -96,15 +96,15 @@ def test_probing_leaves_the_same_weights_with_and_without_examples(make):
     start = full.digest()
     full.projections(examples, 5, 3, 1e-3)
     assert empty.projections([], 5, 3, 1e-3).shape == (0, 3)
-    replayed.replay([RoundUpdate(5, 1e-3, 3, ())])
+    replayed.replay([RoundUpdate(5, 1e-3, 3)])
     assert full.digest() == empty.digest() == replayed.digest() != start
 
 
 def test_live_rounds_equal_their_replay(make):
     lived, examples = make("*layer_norm*")
-    updates = [RoundUpdate(seed, 1e-3, 2, (0.01, -0.02)) for seed in range(4)]
+    updates = [RoundUpdate(seed, 1e-3, 2, "central", own_moves(seed, (0.01, -0.02))) for seed in range(4)]
     for update in updates:
-        lived.projections(examples, update.seed, update.probes, update.mu)
+        lived.projections(examples, update.seed, update.perturbations, update.mu)
         lived.update(update)
     replayed, _ = make("*layer_norm*")
     replayed.replay(updates)
@@ -116,7 +116,7 @@ def test_only_selected_weights_move_and_are_counted(make):
     before = {n: a.copy() for n, a in replica.model.arrays.items()}
     assert replica.trainable == before[NORM].size == 32
     assert replica.parameters == sum(a.size for a in before.values())
-    replica.replay([RoundUpdate(1, 1e-3, 1, (0.1,))])
+    replica.replay([RoundUpdate(1, 1e-3, 1, "central", own_moves(1, (0.1,)))])
     assert [n for n, a in replica.model.arrays.items() if not np.array_equal(a, before[n])] == [NORM]
 
 

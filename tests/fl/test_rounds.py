@@ -80,7 +80,9 @@ def test_the_committed_mean_is_the_mean_of_clipped_projections_over_b(make_exper
         assert update.seed == round_seed(11, slot)
         # each example is rounded to half a grid step, clip / (2 * 2^20 * B)
         tolerance = 50 * 0.5 / 2**21 / 10
-        np.testing.assert_allclose(update.steps, rate * np.mean(payloads, axis=0) / 2, rtol=1e-9, atol=rate * tolerance)
+        np.testing.assert_allclose(
+            [-m.amount for m in update.moves], rate * np.mean(payloads, axis=0) / 2, rtol=1e-9, atol=rate * tolerance
+        )
     assert clipped > 0
     assert len(read_history(tmp_path).updates) == 4
 
@@ -104,11 +106,11 @@ def test_an_erased_slot_moves_nothing_costs_no_round_and_can_be_replayed(make_ex
     done.train()
     history = done.journal.history
     assert (history.rounds, history.erased, history.slots) == (4, 2, set(range(6)))
-    assert [u.steps for u in history.updates if not u.steps] == [(), ()]
+    assert [u.moves for u in history.updates if not u.moves] == [(), ()]
     assert [s.rounds for s in done.slots] == [1, 1, 1, 2, 3, 4]
     # the schedule counts committed rounds
     rates = [0.05 * 0.5 * (1 + math.cos(math.pi * t / 4)) for t in range(4)]
-    means = [u.steps[0] / r * 2 for u, r in zip([u for u in history.updates if u.steps], rates, strict=True)]
+    means = [-u.moves[0].amount / r * 2 for u, r in zip([u for u in history.updates if u.moves], rates, strict=True)]
     received = [s.received.total[0] / 3 for s in done.slots if not s.received.erased]
     assert means == pytest.approx(received)
     fresh = Setup(make_experiment(PLAIN), tmp_path / "fresh")

@@ -127,7 +127,7 @@ def test_a_journal_that_was_altered_is_noticed(finished_run, tmp_path):
     shutil.copytree(finished_run.path, copy)
     records = read_records(copy / NAME)
     (first, *_) = [r for r in records if r["type"] == "round"]
-    first["steps"] = [(2 * float.fromhex(first["steps"][0])).hex()]
+    first["moves"][0][1] = (2 * float.fromhex(first["moves"][0][1])).hex()
     (copy / NAME).write_bytes(b"".join(encode(r) for r in records))
     with pytest.raises(InputError, match="journal was altered"):
         replay_run(copy)

@@ -11,7 +11,7 @@ from fl.models import load_model
 from fl.replica import Replica
 from fl.tasks.registry import load_task
 from fl.transport import InProcess, RoundOrder
-from fl.update import RoundUpdate
+from fl.update import RoundUpdate, own_moves
 from privacy.accounting import Charge
 from privacy.grid import Grid
 from privacy.ledger import Budget, Ledger, Owner
@@ -118,7 +118,7 @@ def test_commit_moves_the_replica(replica, devices, tiny_model):
     transport = InProcess("run", replica[0], devices, NotingAir(3))
     transport.open(ORDER)
     transport.collect(plan(True, True, True))
-    update = RoundUpdate(ORDER.seed, ORDER.mu, 2, (0.25, -0.5))
+    update = RoundUpdate(ORDER.seed, ORDER.mu, 2, "central", own_moves(ORDER.seed, (0.25, -0.5)))
     transport.commit(update)
     fresh = load_model(str(tiny_model))
     replayed = Replica(fresh, OptionLikelihood(fresh, replica[1].options, 8), ("*layer_norm*",))

@@ -1,0 +1,95 @@
+"""What a zeroth-order estimator is: where it evaluates the loss, and how it turns losses into directional derivatives.
+
+An estimator measures, for each example of a batch and each of P directions z_j, p_ij ~ <grad F_i(w), z_j>.  It says at which
+points the loss is wanted; the replica goes there, in place or functionally, and comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOME = -1  # as a perturbation index: the unperturbed weights
+UNTOUCHED = "untouched"  # as a probe's name: it left nothing in the weights
+
+
+class Point(NamedTuple):
+    """w + offset * mu * z_perturbation."""
+
+    perturbation: int
+    offset: float
+
+
+class Prober(Protocol):
+    """What an estimator may ask of a replica."""
+
+    def move(self, seed: int, perturbation: int, amount: float) -> None:
+        """w <- fl(w + amount z), in place."""
+
+    def losses(self, examples: Sequence[Any]) -> NDArray[np.float64]:
+        """Loss of every example at the present weights, (n,)."""
+
+    def losses_at(self, examples: Sequence[Any], seed: int, points: Sequence[Point], mu: float) -> NDArray[np.float64]:
+        """Losses at several points, (points, n); the weights end where they were, up to the trace of `walk`."""
+
+
+class Estimator(Protocol):
+    name: str
+
+    def passes(self, perturbations: int) -> int:
+        """Forward passes over the batch for P perturbations."""
+        ...
+
+    def measure(
+        self, prober: Prober, examples: Sequence[Any], seed: int, perturbations: int, mu: float
+    ) -> NDArray[np.float64]:
+        """Directional derivatives p_ij, (n, P)."""
+        ...
+
+    def trace(self, perturbations: int, mu: float) -> Sequence[tuple[int, float]]:
+        """(perturbation, amount) added to the weights, in order, when probing in place."""
+        ...
+
+
+def walk(points: Sequence[Point], mu: float) -> Iterator[list[tuple[int, float]]]:
+    """What to add along which direction before each point, and, as the last item, to come home.
+
+    Along one direction the step is the difference of the offsets: +mu, -2 mu, +mu for a central pair.
+    """
+    here = Point(HOME, 0.0)
+    for point in (*points, Point(HOME, 0.0)):
+        if point.perturbation == here.perturbation:
+            steps = [] if point.perturbation == HOME else [(here.perturbation, (point.offset - here.offset) * mu)]
+        else:
+            steps = [] if here.perturbation == HOME else [(here.perturbation, -here.offset * mu)]
+            if point.perturbation != HOME:
+                steps.append((point.perturbation, point.offset * mu))
+        yield steps
+        here = point
+
+
+class PointEstimator:
+    """An estimator that is a set of points and a linear combination of the losses there."""
+
+    name: str
+
+    def points(self, perturbations: int) -> list[Point]:
+        raise NotImplementedError
+
+    def combine(self, losses: NDArray[np.float64], mu: float) -> NDArray[np.float64]:
+        """Losses (points, n) to directional derivatives (n, P)."""
+        raise NotImplementedError
+
+    def passes(self, perturbations: int) -> int:
+        return len(self.points(perturbations))
+
+    def measure(
+        self, prober: Prober, examples: Sequence[Any], seed: int, perturbations: int, mu: float
+    ) -> NDArray[np.float64]:
+        return self.combine(prober.losses_at(examples, seed, self.points(perturbations), mu), mu)
+
+    def trace(self, perturbations: int, mu: float) -> Sequence[tuple[int, float]]:
+        return [step for steps in walk(self.points(perturbations), mu) for step in steps]
