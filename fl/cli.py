@@ -107,8 +107,9 @@ def _explain(experiment: Experiment, quiet: bool) -> None:
         return
     learning, privacy, radio = experiment.learning, experiment.privacy, experiment.radio
     _say(
-        f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s), "
-        f"task {experiment.task.name}, model {experiment.model.source}, "
+        f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s)"
+        + (f" in each of {learning.local_steps} local steps, " if learning.local_steps > 1 else ", ")
+        + f"task {experiment.task.name}, model {experiment.model.source}, "
         + ("ideal air" if radio.mode == "ideal" else f"{radio.fading} fading at {radio.snr_db:g} dB")
     )
     if not privacy.enabled:

@@ -27,6 +27,9 @@ class _Section(BaseModel):
 
 class Model(_Section):
     source: str = "embedded"  # `embedded`, a local Hugging Face folder, or a hub id such as facebook/opt-125m
+    forward: Literal["fp32", "bf16"] = "fp32"  # what the forward pass computes in; the weights and their log are fp32
+    lora_rank: Annotated[int, Field(ge=0, le=1024)] = 0  # adapters beside q_proj and v_proj, named *lora_*; 0: none
+    lora_alpha: Positive = 16.0  # their scale is alpha/rank
 
 
 class Task(_Section):
@@ -48,9 +51,42 @@ class Learning(_Section):
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     batch: Positive = 16  # expected examples a device draws each round, and the fixed denominator B
     parameters: tuple[str, ...] = ("*layer_norm*", "*.bias")  # shell patterns of parameter names; ("*",) trains all
-    estimator: Literal["central", "one-sided"] = "central"
-    direction: Literal["rademacher"] = "rademacher"
-    micro_batch: Annotated[int, Field(ge=1, le=1024)] = 16
+    estimator: Literal["central", "one-sided", "split"] = "central"
+    split_layer: Count | None = None  # decoder blocks below the cut of `split`; absent: half of them
+    split_width: Annotated[int, Field(ge=1, le=4096)] = (
+        4  # of `split`: directions of the upper block for each of the lower
+    )
+    functional: bool | None = None  # evaluate without touching the weights; absent: where all that is trained lets one
+    direction: Literal["rademacher", "gaussian", "low-rank"] = "rademacher"
+    density: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the selected weights that move, all rounds the same
+    mask: Literal["magnitude", "random"] = "magnitude"  # which: the largest at the start, or any
+    rank: Annotated[int, Field(ge=1, le=64)] = 2  # of a low-rank direction
+    refresh: Count = 50  # slots a low-rank direction keeps its right factor
+    optimiser: Literal["sgd", "momentum", "adam", "normalised"] = "sgd"
+    momentum: Annotated[float, Field(gt=0, le=0.99)] = 0.9  # of momentum and of adam's first moment
+    payload: Literal["value", "sign"] = "value"  # sign: Sign-pAirZero, one bit; the rate is then per vote
+    local_steps: Annotated[int, Field(ge=1, le=1024)] = (
+        1  # L: measurements, each a release, before a device sends L P numbers
+    )
+    seed_pool: Count | None = (
+        None  # N: rounds draw their seeds from N fixed ones (FedKSeed); absent: a fresh seed a round
+    )
+    micro_batch: Annotated[int, Field(ge=1, le=1024)] = 4  # examples of 64 tokens a forward pass has room for
+
+    @property
+    def probe(self) -> str:
+        """The estimator's full name (fl.estimators.registry)."""
+        return f"split:{self.split_width}" if self.estimator == "split" else self.estimator
+
+    @property
+    def basis_slots(self) -> int:
+        """How many slots' seeds share their upper half (`fl.rounds.round_seed`); 0: none."""
+        return self.refresh if self.direction == "low-rank" else 0
+
+    @property
+    def scalars(self) -> int:
+        """L P: what a device sends in a round."""
+        return self.local_steps * self.perturbations
 
 
 class Radio(_Section):
@@ -100,6 +136,12 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
+        _check_method(self.learning)
+        if self.learning.density < 1 and self.learning.direction == "low-rank":
+            raise ValueError(
+                f"learning.density = {self.learning.density:g} with learning.direction = 'low-rank': the weights left by a "
+                "mask have no rows and columns; use rademacher or gaussian, or density = 1"
+            )
         if self.learning.batch > self.task.examples_per_device:
             raise ValueError(
                 f"learning.batch = {self.learning.batch:g} is more than task.examples_per_device = "
@@ -133,6 +175,11 @@ class Experiment(_Section):
         """Air slots the privacy noise is sized for: the rounds plus the spares that replace interrupted ones."""
         return self.learning.rounds + max(8, -int(-self.learning.rounds * self.privacy.spare_rounds // 1))
 
+    @property
+    def releases(self) -> int:
+        """Charges the privacy noise is sized for: one for every local step of every slot."""
+        return self.slots * self.learning.local_steps
+
     def digest(self) -> str:
         """Identity of what determines the weights: everything but where files lie."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
@@ -144,6 +191,63 @@ class Experiment(_Section):
             lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
             lines.append("")
         return "\n".join(lines)
+
+
+def _check_split(learning: Learning) -> None:
+    if learning.estimator != "split":
+        for name in ("split_layer", "split_width"):
+            if getattr(learning, name) != Learning.model_fields[name].default:
+                raise ValueError(
+                    f"learning.{name} = {getattr(learning, name)} has no effect with learning.estimator = "
+                    f"{learning.estimator!r}; use estimator = 'split' or leave it out"
+                )
+        return
+    if learning.perturbations % learning.split_width:
+        raise ValueError(
+            f"learning.perturbations = {learning.perturbations} is not a multiple of learning.split_width = "
+            f"{learning.split_width}; split sends one number for each of the upper block's directions"
+        )
+    if learning.local_steps > 1:
+        raise ValueError(
+            f"learning.local_steps = {learning.local_steps} with learning.estimator = 'split' is not provided for; use "
+            "central or one-sided"
+        )
+    if learning.functional:
+        raise ValueError(
+            "learning.functional = true with learning.estimator = 'split': it moves the weights while it keeps activations; "
+            "leave functional out"
+        )
+
+
+def _check_method(learning: Learning) -> None:
+    """Raises ValueError where settings of the method make no sense together."""
+    _check_split(learning)
+    if learning.optimiser == "normalised" and learning.perturbations < 2:
+        raise ValueError(
+            "learning.optimiser = 'normalised' divides by the standard deviation over a round's directions, and "
+            "learning.perturbations = 1 has none; use 2 at least, 8 is usual"
+        )
+    if learning.optimiser == "normalised" and learning.payload == "sign":
+        raise ValueError(
+            "learning.optimiser = 'normalised' needs the size of what is measured, and learning.payload = 'sign' sends "
+            "none; use payload = 'value' or another optimiser"
+        )
+    if learning.local_steps > 1 and learning.optimiser in ("adam", "normalised"):
+        raise ValueError(
+            f"learning.local_steps = {learning.local_steps} with learning.optimiser = {learning.optimiser!r}: between its "
+            "measurements a device moves by learning.rate, while the round's step is scaled by what everybody sent; the "
+            "two would be of different size. Use sgd or momentum"
+        )
+    if learning.momentum != 0.9 and learning.optimiser not in ("momentum", "adam"):
+        raise ValueError(
+            f"learning.momentum = {learning.momentum:g} has no effect with learning.optimiser = {learning.optimiser!r}; "
+            "use momentum or adam"
+        )
+    if learning.seed_pool is not None and learning.direction == "low-rank":
+        raise ValueError(
+            f"learning.seed_pool = {learning.seed_pool} with learning.direction = 'low-rank': half of a low-rank seed names "
+            "the basis, which changes, so the pool would not be one; use another direction"
+        )
 
 
 def _toml(value: Any) -> str:

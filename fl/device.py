@@ -23,8 +23,11 @@ class Device:
     examples   the device's own data, tokenised
     rate       q, the public sampling rate common to all devices
     grid       clip, grid and fixed denominator
-    mechanism  own noise and what a round costs; None when privacy is off
+    mechanism  own noise and what a release costs; None when privacy is off
     ledger     charged and synced before every transmission; None when privacy is off
+    signs      transmit the sign of the noised value (`learning.payload`)
+
+    A release has a number, by which it is charged: the slot, or slot * L + l for local step l of L.
     """
 
     name: str
@@ -34,33 +37,54 @@ class Device:
     secret: Secret
     mechanism: OwnNoise | None = None
     ledger: Ledger | None = None
+    signs: bool = False
 
     @property
     def noise_std(self) -> float:
         """Standard deviation of the own noise on each scalar, payload units."""
         return 0.0 if self.mechanism is None else self.mechanism.noise_std
 
-    def batch(self, slot: int) -> list[Encoded]:
-        """A secret Poisson batch, fresh for every slot."""
-        drawn = poisson_batch(self.secret.stream("slot", slot, "batch"), len(self.examples), self.rate)
+    def batch(self, release: int) -> list[Encoded]:
+        """A secret Poisson batch, fresh for every release."""
+        drawn = poisson_batch(self.secret.stream("slot", release, "batch"), len(self.examples), self.rate)
         return [self.examples[i] for i in drawn]
 
-    def can_charge(self) -> bool:
+    def can_charge(self, releases: int = 1) -> bool:
         if self.ledger is None or self.mechanism is None or not self.ledger.enforce:
             return True
-        return self.ledger.remaining(self.mechanism.charge) > 0
+        return self.ledger.remaining(self.mechanism.charge) >= releases
 
-    def release(self, run_id: str, slot: int, projections: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The payload x = p + n to transmit, (P,), from the batch's projections (n, P).
+    def charge(self, run_id: str, release: int) -> None:
+        """Charge one release, durably.  Raises BudgetError if it would overspend."""
+        if self.ledger is not None and self.mechanism is not None:
+            self.ledger.charge(run_id, release, self.mechanism.charge)
+
+    def release(self, run_id: str, release: int, projections: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Charge, then the payload to transmit, (P,), from the batch's projections (n, P).
 
         The charge is durable before the noise is drawn.  Raises BudgetError, and sends nothing, if it would overspend.
         """
+        self.charge(run_id, release)
+        return self.payload(release, projections)
+
+    def payload(self, release: int, projections: NDArray[np.float64]) -> NDArray[np.float64]:
+        """x = p + n, or its sign, (P,).  The release must have been charged.
+
+        Sign-pAirZero (arXiv 2604.12401 eq. 11) sends sign(p) + n; here the sign is taken of p + n, so that it is
+        post-processing of a released number: one bit of constant size on the air, and no second noise.
+        """
         if self.mechanism is None:
-            return self.clean(projections)
-        if self.ledger is not None:
-            self.ledger.charge(run_id, slot, self.mechanism.charge)
-        return self.mechanism.release(projections, self.secret.stream("slot", slot, "noise"))
+            value = self.grid.payload(self.grid.project(projections))
+        else:
+            value = self.mechanism.release(projections, self.secret.stream("slot", release, "noise"))
+        return self._sign(release, value) if self.signs else value
+
+    def _sign(self, release: int, value: NDArray[np.float64]) -> NDArray[np.float64]:
+        """+-1; a zero, which an empty batch without noise gives, falls by a secret fair coin."""
+        coins = np.frombuffer(self.secret.stream("slot", release, "sign").bytes(len(value)), np.uint8) & 1
+        return np.where(value == 0.0, 1.0 - 2.0 * coins, np.sign(value))
 
     def clean(self, projections: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The payload before noise.  NOT PRIVATE: for diagnostics of a simulation, or when privacy is off."""
-        return self.grid.payload(self.grid.project(projections))
+        """The payload before noise, zero where its sign is undecided.  NOT PRIVATE: for diagnostics of a simulation."""
+        value = self.grid.payload(self.grid.project(projections))
+        return np.sign(value) if self.signs else value

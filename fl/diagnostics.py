@@ -33,6 +33,7 @@ def record(slot: Slot, seconds: float) -> dict[str, Any]:
     if truth is not None:
         line["truth"] = _finite(truth.sent[plan.active].sum(axis=0))
         line["signal"] = _finite(truth.clean[plan.active].sum(axis=0))
+        line["nonfinite"] = int(truth.nonfinite.sum())  # a device tells nobody (design decision 7)
     return line
 
 

@@ -39,7 +39,7 @@ def first_order_accuracy(
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = rate * min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps))
-        loss = _loss(network, likelihood, [train[i] for i in rng.integers(len(train), size=batch)])
+        loss = option_loss(network, likelihood, [train[i] for i in rng.integers(len(train), size=batch)])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -59,7 +59,7 @@ def option_logits(network: Any, likelihood: OptionLikelihood, examples: list[Enc
     return hidden[torch.arange(len(examples)), answer] @ network.lm_head.weight[likelihood.option_ids].t()
 
 
-def _loss(network: Any, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
+def option_loss(network: Any, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
     """Mean option cross-entropy of a batch, differentiable."""
     labels = torch.tensor([e.label for e in examples])
     return torch.nn.functional.cross_entropy(option_logits(network, likelihood, examples), labels)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fl.update import Move, RoundUpdate
+from fl.update import Carried, Move, RoundUpdate
 from privacy.record_log import Record, RecordLog, exact, from_exact, read_records
 from radio.errors import InputError
 
@@ -22,6 +22,8 @@ class History:
     header: Record
     model: Record | None = None
     updates: list[RoundUpdate] = field(default_factory=list)  # in slot order, erased slots included
+    received: list[tuple[list[float], float]] = field(default_factory=list)  # (mean, rate) of every committed round
+    last: RoundUpdate | None = None  # the last committed one
     slots: set[int] = field(default_factory=set)  # accounted for: committed, erased or burned
     rounds: int = 0  # committed
     erased: int = 0
@@ -36,10 +38,12 @@ class History:
         if kind == "model":
             self.model = record
         elif kind == "round":
-            self.updates.append(_update(record))
+            self.last = _update(record, self.last)
+            self.updates.append(self.last)
+            self.received.append((record["mean"], record["rate"]))
             self.rounds += 1
         elif kind == "erased":
-            self.updates.append(_update(record))
+            self.updates.append(_update(record, self.last))
             self.erased += 1
         elif kind == "burned":
             self.burned += 1
@@ -53,13 +57,20 @@ class History:
             self.slots.add(record["slot"])
 
 
-def _update(record: Record) -> RoundUpdate:
+def _update(record: Record, previous: RoundUpdate | None) -> RoundUpdate:
+    """The update of a record, `previous` being the last committed one before it."""
     seed = int(record["seed"], 16)
-    moves = [
+    own = tuple(
         Move(seed if len(move) == 2 else int(move[2], 16), move[0], from_exact(move[1]))
         for move in record.get("moves", ())
-    ]
-    return RoundUpdate(seed, from_exact(record["mu"]), record["perturbations"], record["probe"], tuple(moves))
+    )
+    carried = None
+    if "carried" in record:
+        if previous is None:
+            raise InputError("the journal's first round carries on a round before it; it was altered")
+        decay, rounds = record["carried"]
+        carried = Carried(from_exact(decay), rounds, previous)
+    return RoundUpdate(seed, from_exact(record["mu"]), record["perturbations"], record["probe"], own, carried)
 
 
 def read_history(run: Path) -> History:
@@ -104,15 +115,23 @@ class Journal:
         self._append({"type": "model", **facts})
 
     def commit(self, slot: int, update: RoundUpdate, rate: float, mean: list[float], active: int) -> None:
-        moves = [
-            [m.perturbation, exact(m.amount)] + ([] if m.seed == update.seed else [f"{m.seed:016x}"])
-            for m in update.moves
-        ]
-        common = _common(slot, update)
-        index = self.history.rounds + 1
-        self._append(
-            {"type": "round", "round": index, "rate": rate, "mean": mean, "active": active, "moves": moves, **common}
-        )
+        """The round's own moves in full; what is carried on from earlier rounds as two numbers, for their records say the
+        rest.  `update.carried`, if any, goes on from `history.last`."""
+        record = {
+            "type": "round",
+            "round": self.history.rounds + 1,
+            "rate": rate,
+            "mean": mean,
+            "active": active,
+            "moves": [
+                [m.perturbation, exact(m.amount)] + ([] if m.seed == update.seed else [f"{m.seed:016x}"])
+                for m in update.own
+            ],
+            **_common(slot, update),
+        }
+        if update.carried is not None:
+            record["carried"] = [exact(update.carried.decay), update.carried.rounds]
+        self._append(record)
 
     def erase(self, slot: int, update: RoundUpdate, reason: str) -> None:
         self._append({"type": "erased", "reason": reason, **_common(slot, update)})

@@ -1,23 +1,29 @@
 """Classification by option likelihood, as in MeZO: the option whose first token the model finds likeliest after the prompt.
 
 Only the logits of the option tokens at the answer's position are computed (design decision 3), and an example's loss does not
-depend on its batch-mates by one bit (decision 8): every forward has the same number of rows, an example's padded length is
-decided by its own length alone, and missing rows are filled with dummies.
+depend on its batch-mates by one bit (decision 8): its padded length is decided by its own length alone, the number of rows in
+its forward by that and by the settings, and missing rows are filled with dummies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fl import decoder
+from fl.decoder import EMBEDDINGS
+from fl.estimators.estimator import Point
+from fl.functional import Functional, Points
 from fl.models import LanguageModel
 from radio.errors import InputError
 
 LENGTH_STEP = 8  # prompts are padded to the next multiple: little waste, few shapes
+REFERENCE = 64  # tokens: what `micro_batch` counts in
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,34 @@ class Encoded:
     label: int
 
 
+class Group(NamedTuple):
+    """One forward's worth of examples of equal padded length."""
+
+    examples: list[int]
+    ids: torch.Tensor  # (rows, length), dummies last
+    answer: torch.Tensor  # (rows,) position of each example's last token
+
+
+class Activations(NamedTuple):
+    """A group half-way through the network."""
+
+    group: Group
+    hidden: torch.Tensor  # (rows, length, width), going into block `cut`
+    cut: int
+
+
 class OptionLikelihood:
-    """Losses and logits of one task's options under one model."""
+    """Losses and logits of one task's options under one model.
+
+    micro_batch  examples of `REFERENCE` tokens in one forward; more of shorter ones and fewer of longer ones, so that a forward
+                 has at most as many tokens, or one example.  It bounds the memory and changes the last bits of the losses
+    """
 
     def __init__(self, model: LanguageModel, options: Sequence[str], micro_batch: int) -> None:
         self._network = model.network
         self._tokenizer = model.tokenizer
-        self._rows = micro_batch
+        self._tokens = micro_batch * REFERENCE
+        self._depth = decoder.depth(model.network)
         self._pad = model.tokenizer.pad_token_id
         self._start = model.tokenizer.bos_token_id
         self._longest = model.network.config.max_position_embeddings
@@ -51,38 +78,110 @@ class OptionLikelihood:
         ids = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
         return Encoded((self._start, *ids[-(self._longest - LENGTH_STEP) :]), label)
 
+    def tokens(self, examples: Sequence[Encoded]) -> NDArray[np.int64]:
+        """The rows of the embedding that scoring these examples reads: their tokens, the padding's and the options'."""
+        used = {self._pad, self._start, *self.option_ids.tolist()}
+        return np.array(sorted(used.union(*(e.ids for e in examples))), np.int64)
+
     def logits(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
         """Option logits (n, options) at the answer position."""
         out = np.empty((len(examples), len(self.option_ids)))
-        lengths = [-(-len(e.ids) // LENGTH_STEP) * LENGTH_STEP for e in examples]
-        order = sorted(range(len(examples)), key=lengths.__getitem__)
-        start = 0
-        while start < len(order):
-            length = lengths[order[start]]
-            chunk = [i for i in order[start : start + self._rows] if lengths[i] == length]
-            start += len(chunk)
-            out[chunk] = self._forward([examples[i] for i in chunk], length)
+        for group in self._groups(examples):
+            with torch.inference_mode():
+                hidden = decoder.embed(self._network, group.ids)
+                hidden = decoder.blocks(self._network, hidden, 0, self._depth - 1)
+                out[group.examples] = self._answer(hidden, group.answer)[: len(group.examples)]
         return out
 
     def losses(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
         """-log P(right option | one of the options) of every example, in nats.  Shape (n,)."""
-        return option_losses(self.logits(examples), np.array([e.label for e in examples], np.int64))
+        return option_losses(self.logits(examples), _labels(examples))
 
-    def _forward(self, examples: Sequence[Encoded], length: int) -> NDArray[np.float64]:
-        ids = torch.full((self._rows, length), self._pad)
-        ids[:, 0] = self._start
-        answer = torch.zeros(self._rows, dtype=torch.int64)
-        for row, example in enumerate(examples):
-            ids[row, : len(example.ids)] = torch.tensor(example.ids)
-            answer[row] = len(example.ids) - 1
-        with torch.inference_mode():
-            # Attention is causal and padding comes last, so no attention mask is needed.
-            hidden = self._network.model(input_ids=ids, use_cache=False).last_hidden_state
-            weights = self._network.lm_head.weight[self.option_ids]
-            # an elementwise product and a row sum: the same additions for a row wherever it stands
-            picked = hidden[torch.arange(self._rows), answer]
-            logits = (picked[:, None, :] * weights[None]).sum(-1)
-        return logits[: len(examples)].double().numpy()
+    def losses_at(
+        self, examples: Sequence[Encoded], functional: Functional, seed: int, points: Sequence[Point], mu: float
+    ) -> NDArray[np.float64]:
+        """Losses at several points, the weights untouched.  Shape (points, n).
+
+        As many points share a forward as there are examples of `REFERENCE` tokens in one, fewer where examples are longer.
+        """
+        out = np.empty((len(points), len(examples)))
+        shared = max(1, self._tokens // REFERENCE)
+        for start in range(0, len(points), shared):
+            share = functional.at(seed, points[start : start + shared], mu)
+            for length, members in self._classes(examples).items():
+                fit = max(1, self._tokens // length)
+                for first in range(0, share.copies, fit):
+                    some = share[first : first + fit]
+                    rows = out[start + first : start + first + some.copies]
+                    with torch.inference_mode(), some.applied():
+                        for group in self._split(examples, members, length, some.copies):
+                            rows[:, group.examples] = self._losses_of(examples, group, some)
+        return out
+
+    def _losses_of(self, examples: Sequence[Encoded], group: Group, points: Points) -> NDArray[np.float64]:
+        """(points, examples of the group): blocks that no point touches are gone through once."""
+        copies, network = points.copies, self._network
+        ids = group.ids if points.first > EMBEDDINGS else group.ids.repeat(copies, 1)
+        hidden = decoder.embed(network, ids)
+        if points.first > EMBEDDINGS:
+            hidden = decoder.blocks(network, hidden, 0, points.first).repeat(copies, 1, 1)
+        hidden = decoder.blocks(network, hidden, max(points.first, 0), self._depth - 1)
+        logits = self._answer(hidden, group.answer.repeat(copies), points.head(self.option_ids))
+        labels = _labels([examples[i] for i in group.examples])
+        return np.array([option_losses(part[: len(labels)], labels) for part in np.split(logits, copies)])
+
+    def activations(self, examples: Sequence[Encoded], cut: int) -> list[Activations]:
+        """What goes into block `cut` (1, ..., blocks - 1) for every group of examples: 4 x width bytes a token, dummies and
+        padding included, in fp32."""
+        out = []
+        for group in self._groups(examples):
+            with torch.inference_mode():
+                hidden = decoder.blocks(self._network, decoder.embed(self._network, group.ids), 0, cut)
+            out.append(Activations(group, hidden, cut))
+        return out
+
+    def losses_from(self, examples: Sequence[Encoded], activations: Sequence[Activations]) -> NDArray[np.float64]:
+        """The losses (n,) of the same examples by the blocks that are left."""
+        logits = np.empty((len(examples), len(self.option_ids)))
+        for group, hidden, cut in activations:
+            with torch.inference_mode():
+                last = decoder.blocks(self._network, hidden, cut, self._depth - 1)
+                logits[group.examples] = self._answer(last, group.answer)[: len(group.examples)]
+        return option_losses(logits, _labels(examples))
+
+    def _classes(self, examples: Sequence[Encoded]) -> dict[int, list[int]]:
+        """Examples by padded length, short ones first."""
+        lengths = [-(-len(e.ids) // LENGTH_STEP) * LENGTH_STEP for e in examples]
+        return {length: [i for i, own in enumerate(lengths) if own == length] for length in sorted(set(lengths))}
+
+    def _groups(self, examples: Sequence[Encoded]) -> Iterator[Group]:
+        for length, members in self._classes(examples).items():
+            yield from self._split(examples, members, length, 1)
+
+    def _split(self, examples: Sequence[Encoded], members: list[int], length: int, copies: int) -> Iterator[Group]:
+        """Examples of one length, as many in a forward as there is room for `copies` times; dummies fill the last."""
+        room = max(1, self._tokens // (length * copies))
+        for start in range(0, len(members), room):
+            chosen = members[start : start + room]
+            ids = torch.full((room, length), self._pad)
+            ids[:, 0] = self._start
+            answer = torch.zeros(room, dtype=torch.int64)
+            for row, i in enumerate(chosen):
+                ids[row, : len(examples[i].ids)] = torch.tensor(examples[i].ids)
+                answer[row] = len(examples[i].ids) - 1
+            yield Group(chosen, ids, answer)
+
+    def _answer(self, hidden: torch.Tensor, at: torch.Tensor, head: torch.Tensor | None = None) -> NDArray[np.float64]:
+        """Option logits (rows, options); head (points, options, width), by default the network's."""
+        picked = decoder.answer(self._network, hidden, at).float()
+        weights = (self._network.lm_head.weight[self.option_ids][None] if head is None else head).float()
+        # an elementwise product and a row sum: the same additions for a row wherever it stands
+        parts = picked.float().view(len(weights), -1, 1, picked.shape[-1])
+        return (parts * weights.float()[:, None]).sum(-1).view(len(picked), -1).double().numpy()
+
+
+def _labels(examples: Sequence[Encoded]) -> NDArray[np.int64]:
+    return np.array([e.label for e in examples], np.int64)
 
 
 def option_losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""OPT models from the embedded checkpoint, a local folder or the Hugging Face hub, in fp32 on the CPU."""
+"""OPT models from the embedded checkpoint, a local folder or the Hugging Face hub, on the CPU."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fl.lora import add_adapters
 from radio.errors import InputError
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -39,13 +40,21 @@ class LanguageModel:
                 )
         return {name: array for name, array in arrays.items() if any(fnmatchcase(name, p) for p in patterns)}
 
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
     def save(self, folder: Path) -> None:
         self.network.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
-def load_model(source: str) -> LanguageModel:
-    """Load `embedded`, a local folder or a hub id as fp32.  Raises InputError if it cannot be had or is not an OPT."""
+def load_model(source: str, lora_rank: int = 0, lora_alpha: float = 16.0) -> LanguageModel:
+    """Load `embedded`, a local folder or a hub id as fp32, with LoRA adapters if a rank is given.
+
+    Raises InputError if it cannot be had or is not an OPT.
+    """
     from transformers import AutoConfig, AutoTokenizer, OPTForCausalLM
     from transformers.utils import logging
 
@@ -72,4 +81,6 @@ def load_model(source: str) -> LanguageModel:
         ) from None
     network.eval()
     network.requires_grad_(False)
+    if lora_rank:
+        add_adapters(network, lora_rank, lora_alpha)
     return LanguageModel(network, tokenizer, source)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint32, uint64
 from numpy.typing import NDArray
+
+from fl.directions.compiled import inlined, uint32, uint64
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -19,7 +20,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
 
-@njit(inline="always")
+@inlined
 def block(c0, c1, c2, c3, k0, k1):
     """Four random 32-bit words of the counter (c0, c1, c2, c3) under the key (k0, k1), all uint32."""
     for _ in range(ROUNDS):

@@ -7,13 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fl.config import Learning
+from fl.estimators.estimator import UNTOUCHED
+from fl.estimators.registry import estimator
 from fl.journal import Journal
+from fl.optimisers.optimiser import Optimiser
+from fl.optimisers.registry import optimiser as named_optimiser
 from fl.transport import RoundOrder, Transport, Truth
-from fl.update import RoundUpdate, own_moves
+from fl.update import Carried, RoundUpdate
 from privacy import power
 from radio.air import Air, AirPlan, ChannelState, Received
-from radio.errors import StoppedEarly
-from radio.streams import stream_seed
+from radio.errors import BudgetError, StoppedEarly
+from radio.streams import stream, stream_seed
 
 ERASURES_IN_A_ROW = 50  # a slot is erased now and then; this many together are a condition, not bad luck
 
@@ -40,9 +44,23 @@ class Slot:
     truth: Truth | None
 
 
-def round_seed(seed: int, slot: int) -> int:
-    """The public 64-bit seed of a slot's perturbations."""
-    return stream_seed(seed, "perturbation", slot) & (2**64 - 1)
+def round_seed(seed: int, slot: int, refresh: int = 0, pool: int | None = None) -> int:
+    """The public 64-bit seed of a slot's perturbations.
+
+    With `refresh` > 1 its upper 32 bits, which name the basis of a low-rank direction, stay for that many slots.
+
+    With `pool` = N it is one of N fixed seeds, each slot's drawn at random (FedKSeed, arXiv 2312.06353).  The N sums of what
+    was moved along each would then describe the weights as well, but only up to rounding, for they add in another order
+    than the rounds did; the journal stays the truth (design decision 4).
+    """
+    if pool is not None:
+        drawn = int(stream(seed, "seed pool", slot).integers(pool))
+        return stream_seed(seed, "pooled perturbation", drawn) & (2**64 - 1)
+    own = stream_seed(seed, "perturbation", slot) & (2**64 - 1)
+    if refresh <= 1:
+        return own
+    basis = stream_seed(seed, "basis", slot // refresh) & 0xFFFFFFFF
+    return basis << 32 | own & 0xFFFFFFFF
 
 
 def rate_at(learning: Learning, index: int) -> float:
@@ -56,27 +74,45 @@ def rate_at(learning: Learning, index: int) -> float:
 
 
 def run_round(
-    slot: int, seed: int, learning: Learning, limits: Limits, transport: Transport, air: Air, journal: Journal
+    slot: int,
+    seed: int,
+    learning: Learning,
+    limits: Limits,
+    optimiser: Optimiser,
+    transport: Transport,
+    air: Air,
+    journal: Journal,
 ) -> Slot:
     """One air slot: ends with a committed or an erased record in the journal and every replica moved alike.
 
     Raises BudgetError, with nothing transmitted, when a device has no budget for it.
     """
-    order = RoundOrder(slot, round_seed(seed, slot), learning.perturbations, learning.mu)
+    rate = rate_at(learning, journal.history.rounds)
+    drawn = round_seed(seed, slot, learning.basis_slots, learning.seed_pool)
+    order = RoundOrder(slot, drawn, learning.perturbations, learning.mu, learning.local_steps, rate)
     transport.open(order)
     state = air.sound(slot)
     plan = power.plan(state, limits.noise_std, limits.saturation, limits.truncation, limits.backoff)
-    received = transport.collect(plan)
+    # a device that walked has come back bit for bit: nobody's probes are in the weights
+    probe = UNTOUCHED if order.local_steps > 1 else transport.probe
+    unmoved = RoundUpdate(order.seed, order.mu, order.perturbations, probe)
+    try:
+        received = transport.collect(plan)
+    except BudgetError:
+        journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
+        transport.commit(unmoved)
+        raise
     if received.erased:
-        update = RoundUpdate(order.seed, order.mu, order.perturbations, transport.probe)
+        update = unmoved
         journal.erase(slot, update, received.reason)
     else:
         active = int(plan.active.sum())
-        rate = rate_at(learning, journal.history.rounds)
         mean = [float(total) / active for total in received.total]
-        steps = tuple(rate * m / learning.perturbations for m in mean)
-        moves = own_moves(order.seed, steps)
-        update = RoundUpdate(order.seed, order.mu, order.perturbations, transport.probe, moves)
+        step = optimiser.step(mean, rate)
+        own = estimator(learning.probe).moves(order.seed, step.own) if step.own else ()
+        before = journal.history.last
+        carried = Carried(step.decay, step.rounds, before) if step.rounds and before is not None else None
+        update = RoundUpdate(order.seed, order.mu, order.perturbations, probe, own, carried)
         journal.commit(slot, update, rate, mean, active)
     transport.commit(update)
     return Slot(slot, journal.history.rounds, state, plan, received, transport.truth())
@@ -97,9 +133,10 @@ def train(
     Raises StoppedEarly when the air erases too many slots in a row.
     """
     slot = max(journal.history.slots, default=-1) + 1
+    optimiser = named_optimiser(learning.optimiser, learning.perturbations, learning.momentum, journal.history.received)
     erased = 0
     while journal.history.rounds < learning.rounds and not stopping():
-        done = run_round(slot, seed, learning, limits, transport, air, journal)
+        done = run_round(slot, seed, learning, limits, optimiser, transport, air, journal)
         after(done)
         slot += 1
         erased = erased + 1 if done.received.erased else 0

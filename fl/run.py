@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fl.config import Experiment
 from fl.diagnostics import Diagnostics, mean_snr_db, nmse_db, read_diagnostics
@@ -17,6 +17,9 @@ from fl.progress import RunProgress
 from fl.run_folder import RunFolder, version, write_atomic, write_json
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
 from radio.errors import BudgetError, InputError, StoppedEarly
+
+if TYPE_CHECKING:
+    from privacy.ledger import Ledger
 
 
 class Stop:
@@ -149,7 +152,7 @@ class _Execution:
         history = self.journal.history
         start = self.replica.digest()
         if history.model is None:
-            self._check_budget(self.experiment.slots)
+            self._check_budget(self.experiment.releases)
             self.journal.model(
                 digest=start,
                 parameters=self.replica.parameters,
@@ -168,19 +171,33 @@ class _Execution:
         self.journal.resume()
         if self.experiment.privacy.reproducible:
             return  # testing only: an interrupted slot is repeated with the same draws
-        charged = {slot for ledger in self.ledgers for slot in ledger.slots(self.run_id)}
+        charged = {slot for ledger in self.ledgers for slot in self._charged(ledger)}
         for slot in sorted(charged - history.slots):
             self.journal.burn(slot)
 
-    def _check_budget(self, slots: int) -> None:
+    def _charged(self, ledger: Ledger) -> dict[int, int]:
+        """Slot -> how many releases of this run were charged for it."""
+        charged: dict[int, int] = {}
+        for release, times in ledger.slots(self.run_id).items():
+            slot = release // self.experiment.learning.local_steps
+            charged[slot] = charged.get(slot, 0) + times
+        return charged
+
+    def _rounds_charged(self, ledger: Ledger) -> int:
+        """How many rounds this run was charged, one that was charged in part as a whole."""
+        return sum(-(-times // self.experiment.learning.local_steps) for times in self._charged(ledger).values())
+
+    def _check_budget(self, releases: int) -> None:
         """Refuse at the start what a ledger would refuse in the middle."""
         for ledger in self.ledgers:
             if self.charge is None or not ledger.enforce:
                 continue
-            if (left := ledger.remaining(self.charge)) < slots:
+            if (left := ledger.remaining(self.charge)) < releases:
+                steps = self.experiment.learning.local_steps
+                kind, each = ("rounds", "") if steps == 1 else ("releases", f" and {steps} local steps a round")
                 raise BudgetError(
-                    f"the ledger {ledger.path} of {ledger.owner.name} holds {left} more rounds of this run's kind, but "
-                    f"the run needs {slots} with its spares: epsilon {ledger.epsilon():.3f} of "
+                    f"the ledger {ledger.path} of {ledger.owner.name} holds {left} more {kind} of this run's kind, but "
+                    f"the run needs {releases} with its spares{each}: epsilon {ledger.epsilon():.3f} of "
                     f"{self.experiment.privacy.epsilon:g} is spent already. Fewer rounds, other data, or a smaller "
                     "privacy.epsilon for each of several runs"
                 )
@@ -217,6 +234,7 @@ class _Execution:
         from privacy.statement import statement
 
         history, experiment = self.journal.history, self.experiment
+        learning = experiment.learning
         finished = isinstance(over, BudgetError) or history.rounds >= experiment.learning.rounds
         if finished:  # also when Ctrl-C came in the last round: a finished run's accuracy is that of all examples
             self._evaluate(final=True)
@@ -242,7 +260,11 @@ class _Execution:
             "burned": history.burned,
             "resumed": history.resumed,
             "devices": len(self.devices),
-            "perturbations": experiment.learning.perturbations,
+            "perturbations": learning.perturbations,
+            "local_steps": learning.local_steps,
+            "payload": learning.payload,
+            "optimiser": learning.optimiser,
+            "forward_passes": learning.local_steps * self.replica.passes(learning.perturbations),
             **privacy_facts(facts, self._epsilon()),
             "train_s": self.train_s,
             "total_s": self.train_s + (self.train_began - self._began),
@@ -252,8 +274,8 @@ class _Execution:
             "peak_rss_mib": peak,
             "parameters": self.replica.parameters,
             "trainable": self.replica.trainable,
-            **uplink(len(history.slots), experiment.learning.perturbations, self.replica.trainable),
-            "channel_uses": len(history.slots) * experiment.learning.perturbations,
+            **uplink(len(history.slots), learning.scalars, self.replica.trainable, learning.payload == "sign"),
+            "channel_uses": len(history.slots) * learning.scalars,
             "params_digest": self.replica.digest(),
             "model_digest": history.model["digest"] if history.model else None,
             "version": version(),
@@ -292,7 +314,7 @@ class _Execution:
             ).decode()
             for ledger in self.ledgers
             if self.charge is not None
-            for slot, times in ledger.slots(self.run_id).items()
+            for slot, times in self._charged(ledger).items()
         ]
         write_atomic(self.folder.path / "charges.jsonl", "".join(copies))
 
@@ -303,7 +325,7 @@ class _Execution:
         if self.charge is None:
             return PrivacyFacts(enabled=False)
         owners = [
-            OwnerSpent(ledger.owner.name, ledger.epsilon(), sum(ledger.slots(self.run_id).values()), str(ledger.path))
+            OwnerSpent(ledger.owner.name, ledger.epsilon(), self._rounds_charged(ledger), str(ledger.path))
             for ledger in self.ledgers
         ]
         return PrivacyFacts(
@@ -316,7 +338,9 @@ class _Execution:
             clip=privacy.clip,
             denominator=learning.batch,
             scalars=learning.perturbations,
-            noise_std=self.limits.noise_std,
+            noise_std=max(device.noise_std for device in self.devices),
+            releases=learning.local_steps,
+            signs=learning.payload == "sign",
             rounds_committed=self.journal.history.rounds,
             rounds_sized_for=self.experiment.slots,
             spare_rounds=self.experiment.slots - learning.rounds,

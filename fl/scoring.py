@@ -14,7 +14,7 @@ from fl.session import experiment_task
 from fl.tasks.registry import load_task
 from fl.tasks.task import Task
 
-MICRO_BATCH = 16
+MICRO_BATCH = 4
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fl.config import Experiment
+from fl.decoder import depth, place
 from fl.device import Device
+from fl.directions.direction import Direction
 from fl.directions.registry import direction
+from fl.directions.split import Split
 from fl.estimators.registry import estimator
+from fl.functional import Functional
 from fl.likelihood import Encoded, OptionLikelihood
-from fl.models import load_model
+from fl.models import LanguageModel, load_model
 from fl.replica import Replica
 from fl.rounds import Limits
 from fl.tasks import partition
@@ -33,6 +38,8 @@ from radio.ideal import IdealAir
 from radio.loopback_air import loopback_air
 from radio.streams import stream
 
+Arrays = Mapping[str, NDArray[np.float32]]
+
 
 def experiment_task(experiment: Experiment) -> Task:
     """The task with its training examples for all devices.  Raises InputError where there are too few."""
@@ -48,16 +55,65 @@ def experiment_task(experiment: Experiment) -> Task:
 
 def build_replica(experiment: Experiment, task: Task) -> Replica:
     set_threads(experiment)
-    model = load_model(experiment.model.source)
+    model = load_model(experiment.model.source, experiment.model.lora_rank, experiment.model.lora_alpha)
     likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch)
+    learning = experiment.learning
+    trained = model.select(learning.parameters)
+    z = direction(
+        learning.direction,
+        trained,
+        density=learning.density,
+        mask=learning.mask,
+        rank=learning.rank,
+        seed=experiment.run.seed,
+    )
+    blocks = depth(model.network)
+    cut = blocks // 2 if learning.split_layer is None else learning.split_layer
+    if learning.estimator == "split":
+        z = _split(z, cut, blocks, trained)
     return Replica(
         model,
         likelihood,
-        experiment.learning.parameters,
-        direction(experiment.learning.direction),
-        estimator(experiment.learning.estimator),
+        learning.parameters,
+        z,
+        estimator(learning.probe, cut, blocks),
         experiment.run.threads or os.cpu_count() or 1,
+        half=experiment.model.forward == "bf16",
+        functional=_functional(experiment, model, trained, z),
     )
+
+
+def _split(base: Direction, cut: int, blocks: int, trained: Collection[str]) -> Direction:
+    if not 0 < cut < blocks:
+        raise InputError(
+            f"learning.split_layer = {cut} of a model with {blocks} decoder blocks; allowed: 1 to {blocks - 1}, so that "
+            "either side of the cut has a block"
+        )
+    lower = [name for name in trained if place(name, blocks) < cut]
+    if not 0 < len(lower) < len(trained):
+        side = "below" if lower else "above"
+        raise InputError(
+            f"learning.estimator = 'split' cut before block {cut}, but everything that learning.parameters selects lies "
+            f"{side} the cut; train more, move learning.split_layer, or use the central estimator"
+        )
+    return Split(base, lower)
+
+
+def _functional(experiment: Experiment, model: LanguageModel, trained: Arrays, z: Direction) -> bool:
+    """Whether losses are evaluated without touching the weights: a function of settings and model only, because everybody's
+    log must say the same of a probe."""
+    learning = experiment.learning
+    if learning.estimator == "split" or learning.functional is False:
+        return False
+    possible = Functional.supports(model.network, trained, z)
+    if learning.functional and not possible:
+        matrix = next((n for n, a in trained.items() if a.ndim > 1), next(iter(trained)))
+        raise InputError(
+            f"learning.functional = true, but learning.parameters selects {matrix}, which cannot be evaluated functionally "
+            f"with learning.direction = {learning.direction!r}; allowed: gains and biases, and with low-rank the matrices of "
+            "linear layers and embeddings. Leave learning.functional out"
+        )
+    return possible
 
 
 def set_threads(experiment: Experiment) -> None:
@@ -76,12 +132,12 @@ def build_air(experiment: Experiment) -> Air:
 
 
 def charge_of(experiment: Experiment) -> Charge | None:
-    """What a round costs every device: noise sized for all rounds and spares; None when privacy is off."""
+    """What a release costs every device: noise sized for all rounds, spares and local steps; None when privacy is off."""
     if not experiment.privacy.enabled:
         return None
     rate = accounted_rate(experiment.sampling_rate)
     budget = experiment.privacy
-    return Charge(rate, noise_multiplier(budget.epsilon, budget.delta, rate, experiment.slots))
+    return Charge(rate, noise_multiplier(budget.epsilon, budget.delta, rate, experiment.releases))
 
 
 @dataclass(frozen=True)
@@ -166,6 +222,7 @@ def build_devices(
                     secret=_secret(experiment, k),
                     mechanism=mechanism,
                     ledger=ledger,
+                    signs=learning.payload == "sign",
                 )
             )
     except BaseException:
@@ -195,9 +252,11 @@ def _secret(experiment: Experiment, device: int) -> Secret:
 
 
 def limits_of(experiment: Experiment, devices: Sequence[Device]) -> Limits:
+    """What power control must leave room for: a clipped value and its noise, or a sign, which is 1 with its noise in it."""
+    signs = experiment.learning.payload == "sign"
     return Limits(
-        saturation=experiment.privacy.clip,
-        noise_std=float(np.max([d.noise_std for d in devices])),
+        saturation=1.0 if signs else experiment.privacy.clip,
+        noise_std=0.0 if signs else float(np.max([d.noise_std for d in devices])),
         backoff=experiment.privacy.backoff,
         truncation=experiment.radio.truncation,
     )

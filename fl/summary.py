@@ -18,10 +18,11 @@ def peak_rss_mib() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def uplink(rounds: int, perturbations: int, trained: int) -> dict[str, float]:
-    """Bits a device uploads in all, and what a first-order method would upload for the same trained weights."""
+def uplink(rounds: int, scalars: int, trained: int, signs: bool = False) -> dict[str, float]:
+    """Bits a device uploads in all, `scalars` numbers or signs a round, and what a first-order method would upload for the
+    same trained weights."""
     return {
-        "uplink_bits_per_device": SCALAR_BITS * perturbations * rounds,
+        "uplink_bits_per_device": (1 if signs else SCALAR_BITS) * scalars * rounds,
         "first_order_bits_per_device": SCALAR_BITS * trained * rounds,
     }
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.device import Device
+from fl.local_steps import walk
 from fl.replica import Replica
 from fl.update import RoundUpdate
 from radio.air import Air, AirPlan, Received
@@ -21,20 +22,26 @@ from radio.errors import BudgetError
 
 @dataclass(frozen=True)
 class RoundOrder:
-    """OPEN: what everybody needs to measure; all of it public."""
+    """OPEN: what everybody needs to measure; all of it public.
+
+    local_steps  L, measurements a device makes one after another, moving by `rate` in between
+    """
 
     slot: int
     seed: int
     perturbations: int
     mu: float
+    local_steps: int = 1
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What only a simulation can know; NOT PRIVATE, for diagnostics alone.  Shapes (K, P)."""
+    """What only a simulation can know; NOT PRIVATE, for diagnostics alone.  Shapes (K, L P) and (K,)."""
 
     sent: NDArray[np.float64]  # x_k, noise included
     clean: NDArray[np.float64]  # p_k
+    nonfinite: NDArray[np.int64]  # projections that were NaN or infinite and counted as 0
 
 
 class Transport(Protocol):
@@ -42,10 +49,14 @@ class Transport(Protocol):
     probe: str  # what measuring leaves in every replica's weights
 
     def open(self, order: RoundOrder) -> None:
-        """Every device draws its secret batch and measures its projections."""
+        """Every device draws its secret batch and measures its projections; with local steps it also charges them and
+        draws their noise, for it moves by what it will send.  Raises BudgetError before anyone has."""
 
     def collect(self, plan: AirPlan) -> Received:
-        """Every active device charges, draws its noise and transmits.  Raises BudgetError before anyone transmits."""
+        """Every active device charges, draws its noise and transmits.  Raises BudgetError before anyone transmits.
+
+        With local steps what is sent is ready, and so that channel estimates stay fresh nothing is left but to send it.
+        """
 
     def commit(self, update: RoundUpdate) -> None:
         """Everybody takes the same step; with no steps the slot is closed without one."""
@@ -66,31 +77,61 @@ class InProcess:
         self._air = air
         self._order: RoundOrder | None = None
         self._projections: list[NDArray[np.float64]] = []
+        self._walked: Truth | None = None
         self._truth: Truth | None = None
 
     def open(self, order: RoundOrder) -> None:
+        self._order = order
+        if order.local_steps > 1:
+            self._walked = self._walk(order)
+            return
+        self._walked = None
         batches = [device.batch(order.slot) for device in self._members]
         together = [example for batch in batches for example in batch]
         projections = self._replica.projections(together, order.seed, order.perturbations, order.mu)
         self._projections = np.split(projections, np.cumsum([len(batch) for batch in batches])[:-1])
-        self._order = order
 
-    def collect(self, plan: AirPlan) -> Received:
-        assert self._order is not None, "collect before open"
-        for device, active in zip(self._members, plan.active, strict=True):
-            if active and not device.can_charge():
+    def _walk(self, order: RoundOrder) -> Truth:
+        """Everybody's local steps, one device after another on the one replica."""
+        self._check_budgets(order, self._members)
+        first = order.slot * order.local_steps
+        for release in range(first, first + order.local_steps):  # device by device would charge a shared ledger K times
+            for device in self._members:
+                device.charge(self._run_id, release)
+        start = self._replica.snapshot()
+        walks = []
+        for device in self._members:
+            walks.append(walk(device, self._replica, order))
+            self._replica.restore(start)
+        return Truth(*(np.array(each) for each in zip(*walks, strict=True)))
+
+    def _check_budgets(self, order: RoundOrder, devices: Iterable[Device]) -> None:
+        for device in devices:
+            if not device.can_charge(order.local_steps):
                 raise BudgetError(
                     f"the privacy budget of {device.name} holds no further round; nothing was transmitted in slot "
-                    f"{self._order.slot}. The rounds so far stand; a new run needs data with budget left"
+                    f"{order.slot}. The rounds so far stand; a new run needs data with budget left"
                 )
-        sent = np.zeros((self.devices, self._order.perturbations))
+
+    def collect(self, plan: AirPlan) -> Received:
+        order = self._order
+        assert order is not None, "collect before open"
+        if self._walked is not None:
+            active = plan.active[:, None]
+            sent, clean = np.where(active, self._walked.sent, 0.0), np.where(active, self._walked.clean, 0.0)
+            self._truth = Truth(sent, clean, np.where(plan.active, self._walked.nonfinite, 0))
+            return self._air.aggregate(order.slot, self._truth.sent, plan)
+        self._check_budgets(order, (d for d, active in zip(self._members, plan.active, strict=True) if active))
+        sent = np.zeros((self.devices, order.perturbations))
         clean = np.zeros_like(sent)
+        nonfinite = np.zeros(self.devices, np.int64)
         for k, (device, projections) in enumerate(zip(self._members, self._projections, strict=True)):
             if plan.active[k]:
-                sent[k] = device.release(self._run_id, self._order.slot, projections)
+                sent[k] = device.release(self._run_id, order.slot, projections)
                 clean[k] = device.clean(projections)
-        self._truth = Truth(sent, clean)
-        return self._air.aggregate(self._order.slot, sent, plan)
+                nonfinite[k] = np.count_nonzero(~np.isfinite(projections))
+        self._truth = Truth(sent, clean, nonfinite)
+        return self._air.aggregate(order.slot, sent, plan)
 
     def commit(self, update: RoundUpdate) -> None:
         self._replica.update(update)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fl.estimators.registry import probe_trace
@@ -25,20 +25,45 @@ class RoundUpdate:
     mu             probe radius
     perturbations  P, directions probed
     probe          how they were probed, hence what probing left in the weights (`fl.estimators.registry`)
-    moves          the step, in order; empty for an erased round, which has been probed but moves nothing
+    own            the step's moves along the round's own directions, in order
+    carried        the part of the step that goes along earlier rounds' directions
+    An erased round has neither: it has been probed but moves nothing.
     """
 
     seed: int
     mu: float
     perturbations: int
     probe: str = "central"
-    moves: tuple[Move, ...] = ()
+    own: tuple[Move, ...] = ()
+    carried: Carried | None = None
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The whole step: own moves, then those of the committed round before, scaled, and so on back in time."""
+        moves, factor, at = list(self.own), 1.0, self
+        for _ in range(self.carried.rounds if self.carried else 0):
+            if at.carried is None:
+                break
+            factor *= at.carried.decay
+            at = at.carried.previous
+            moves += [Move(seed, j, factor * amount) for seed, j, amount in at.own]
+        return tuple(moves)
 
     def operations(self) -> Iterator[Move]:
         """Everything the round added to the weights, in order: the canonical arithmetic of design decision 4."""
         for perturbation, amount in probe_trace(self.probe, self.perturbations, self.mu):
             yield Move(self.seed, perturbation, amount)
         yield from self.moves
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The previous committed round's step once more, `decay` times as long, along the directions of the last `rounds`
+    committed rounds.  An update holds its predecessor and not a copy of it: a window of momentum costs no memory."""
+
+    decay: float
+    rounds: int
+    previous: RoundUpdate = field(repr=False, compare=False)
 
 
 def own_moves(seed: int, steps: tuple[float, ...]) -> tuple[Move, ...]:

@@ -10,17 +10,30 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.directions.direction import Direction, Operations
+from fl.table import Table
 from fl.update import Move, RoundUpdate
 
-SEGMENT = 1 << 20  # elements a thread takes at a time
+SMALL = 1 << 18  # elements below which a thread's start would cost more than it saves
+CACHED = 1 << 17  # elements that fit a core's cache with room to spare
 QUEUE = 4096  # moves that are held back at most
+JOBS = 4  # a thread: few enough to cost nothing, and a late core does not hold up the rest
 
 Settled = Callable[[str, int, int], None]  # (parameter, first, last) have new values
+
+
+class _Due(NamedTuple):
+    """A part of a parameter, [first, last), and what it lacks."""
+
+    parameter: str
+    first: int
+    last: int
+    operations: Operations
 
 
 class Weights:
@@ -29,6 +42,7 @@ class Weights:
     parameters  names to contiguous fp32 arrays that share memory with the model
     direction   what z is
     threads     more of them change the time and nothing else
+    tables      names of two-dimensional parameters of which only some rows are read at a time
     settled     called with every range that has moved, by the thread that moved it, while it is in cache
     """
 
@@ -37,6 +51,7 @@ class Weights:
         parameters: Mapping[str, NDArray[np.float32]],
         direction: Direction,
         threads: int = 1,
+        tables: Iterable[str] = (),
         settled: Settled | None = None,
     ) -> None:
         for name, array in parameters.items():
@@ -47,20 +62,19 @@ class Weights:
         self.direction = direction
         self._flat = {name: array.reshape(-1) for name, array in parameters.items()}
         self._settled = settled
-        step = -(-SEGMENT // direction.chunk) * direction.chunk
-        self._segments = [
-            (name, first, min(first + step, flat.size))
-            for name, flat in self._flat.items()
-            for first in range(0, flat.size, step)
-        ]
+        self._tables = {
+            name: Table(len(parameters[name]), parameters[name].size // len(parameters[name]), direction.chunk)
+            for name in tables
+            if name in parameters and parameters[name].size > 64 * direction.chunk
+        }
         self._queue: list[Move] = []
-        small = self.size <= SEGMENT  # a thread's start would cost more than it saves
-        self._pool = None if threads == 1 or small else ThreadPoolExecutor(threads, thread_name_prefix="weights")
+        self._threads = threads
+        self._pool = None if threads == 1 else ThreadPoolExecutor(threads, thread_name_prefix="weights")
 
     @property
     def size(self) -> int:
         """Number of weights that move."""
-        return sum(flat.size for flat in self._flat.values())
+        return sum(self.direction.moved(name, flat.size) for name, flat in self._flat.items())
 
     def move(self, moves: Iterable[Move]) -> None:
         """Queue w <- fl(w + amount z) for every weight, after everything queued before."""
@@ -68,24 +82,68 @@ class Weights:
         if len(self._queue) > QUEUE:
             self.settle()
 
-    def settle(self) -> None:
-        """Carry out what is queued.  Whoever reads the weights calls this first."""
-        if not self._queue:
-            return
-        operations = Operations.of(self._queue)
-        self._queue.clear()
-        if self._pool is None:
-            for segment in self._segments:
-                self._run(segment, operations)
+    def settle(self, rows: Mapping[str, NDArray[np.int64]] | None = None) -> None:
+        """Carry out what is queued.  Whoever reads the weights calls this first.
+
+        rows   of the tables, only these rows are going to be read (by default everything)
+        """
+        if self._queue:
+            operations = Operations.of(self._queue)
+            due = [
+                _Due(name, 0, flat.size, operations) for name, flat in self._flat.items() if name not in self._tables
+            ]
+            for table in self._tables.values():
+                table.extend(self._queue)
+            self._queue = []
         else:
-            for done in [self._pool.submit(self._run, segment, operations) for segment in self._segments]:
+            due = []
+        whole = []
+        for name, table in self._tables.items():
+            wanted = None if rows is None or table.full else rows.get(name)
+            parts = table.due(wanted)
+            missing = {seen: Operations.of(table.log[seen:]) for seen in {seen for _, _, seen in parts}}
+            due += [_Due(name, first, last, missing[seen]) for first, last, seen in parts]
+            if wanted is None:
+                whole.append(table)
+        self._carry_out(due)
+        for table in whole:
+            table.clear()
+
+    def _carry_out(self, due: list[_Due]) -> None:
+        work = sum((d.last - d.first) * len(d.operations) for d in due)
+        if self._pool is None or work < SMALL:
+            self._run(due)
+        else:
+            shares = _shares(due, work / (JOBS * self._threads), self.direction.chunk)
+            for done in [self._pool.submit(self._run, share) for share in shares]:
                 done.result()
 
-    def _run(self, segment: tuple[str, int, int], operations: Operations) -> None:
-        name, first, last = segment
-        self.direction.apply(name, self._flat[name][first:last], first, operations)
-        if self._settled is not None:
-            self._settled(name, first, last)
+    def _run(self, due: Sequence[_Due]) -> None:
+        for name, first, last, operations in due:
+            # whoever wants to know of a part wants it while it is in cache
+            step = (
+                last - first if self._settled is None else max(1, CACHED // self.direction.chunk) * self.direction.chunk
+            )
+            for start in range(first, last, step):
+                stop = min(start + step, last)
+                self.direction.apply(name, self._flat[name][start:stop], start, operations)
+                if self._settled is not None:
+                    self._settled(name, start, stop)
+
+    def snapshot(self) -> Mapping[str, NDArray[np.float32]]:
+        """A copy of the trained weights, as large as they are: for `restore`."""
+        self.settle()
+        return {name: flat.copy() for name, flat in self._flat.items()}
+
+    def restore(self, snapshot: Mapping[str, NDArray[np.float32]]) -> None:
+        """The weights as they were at the snapshot, bit for bit; what is still to be carried out is forgotten."""
+        self._queue = []
+        for table in self._tables.values():
+            table.clear()
+        for name, flat in self._flat.items():
+            flat[:] = snapshot[name]
+            if self._settled is not None:
+                self._settled(name, 0, flat.size)
 
     def replay(self, updates: Sequence[RoundUpdate], fused: int = 32) -> None:
         """Repeat whole rounds, probes included, `fused` rounds a pass: the same bits as having lived through them."""
@@ -95,11 +153,34 @@ class Weights:
             self.settle()
 
 
-def digest(parameters: Mapping[str, NDArray[np.float32]]) -> str:
-    """SHA-256 of names, shapes and little-endian fp32 bytes, in the order of names."""
-    state = hashlib.sha256()
-    for name in sorted(parameters):
-        array = parameters[name]
-        state.update(f"{name}{array.shape}".encode())
-        state.update(np.ascontiguousarray(array, "<f4").tobytes())
+def _shares(due: Iterable[_Due], work: float, chunk: int) -> list[list[_Due]]:
+    """The same parts in lists of about `work` (elements times moves) each, cut at multiples of the chunk where needed."""
+    shares: list[list[_Due]] = [[]]
+    left = work
+    for name, first, last, operations in due:
+        while first < last:
+            if left <= 0:
+                shares.append([])
+                left = work
+            room = max(1, int(left / len(operations) / chunk)) * chunk
+            cut = min(last, first + room)
+            shares[-1].append(_Due(name, first, cut, operations))
+            left -= (cut - first) * len(operations)
+            first = cut
+    return shares
+
+
+def parameter_digest(array: NDArray[np.float32]) -> str:
+    """SHA-256 of one parameter's shape and little-endian fp32 bytes."""
+    state = hashlib.sha256(f"{array.shape}".encode())
+    state.update(np.ascontiguousarray(array, "<f4").data)
     return state.hexdigest()
+
+
+def digest(parameters: Mapping[str, NDArray[np.float32]], known: Mapping[str, str] | None = None) -> str:
+    """SHA-256 of all names and parameter digests, in the order of names.
+
+    known   digests of further parameters, which have not changed since they were taken
+    """
+    each = {**(known or {}), **{name: parameter_digest(array) for name, array in parameters.items()}}
+    return hashlib.sha256("".join(f"{name} {each[name]}\n" for name in sorted(each)).encode()).hexdigest()

@@ -29,7 +29,9 @@ class PrivacyFacts:
 
     rounds_committed  rounds whose sum moved the weights; charged minus committed were burned
     rounds_sized_for  rounds plus spares for which the noise was chosen
-    scalars           P, perturbations a round
+    scalars           P, numbers a release
+    releases          L, releases a round, one for every local step; each is a charge of its own
+    signs             only the sign of each noised number is sent
     noise_std         own noise on each scalar, in units of the projected gradient, before averaging over devices
     examples          of the smallest owner; a delta above 1/examples is called out
     reproducible      draws came from a public seed
@@ -45,6 +47,8 @@ class PrivacyFacts:
     clip: float = 0.0
     denominator: float = 0.0
     scalars: int = 1
+    releases: int = 1
+    signs: bool = False
     noise_std: float = 0.0
     rounds_committed: int = 0
     rounds_sized_for: int = 0
@@ -77,6 +81,8 @@ def statement_dict(facts: PrivacyFacts) -> dict[str, Any]:
         "clip": facts.clip,
         "denominator": facts.denominator,
         "scalars": facts.scalars,
+        "releases_per_round": facts.releases,
+        "signs": facts.signs,
         "rounds_charged": _charged(facts),
         "rounds_committed": facts.rounds_committed,
         "rounds_burned": _burned(facts),
@@ -147,13 +153,19 @@ def _up(value: float) -> str:
 
 
 def _mechanism(facts: PrivacyFacts) -> str:
+    many = facts.releases > 1
     count = f"{facts.scalars} numbers" if facts.scalars > 1 else "one number"
+    when = f"in each of {facts.releases} releases a round (one a local step)" if many else "a round"
+    charges = (
+        f"Every release has its own batch and charge: {facts.releases} a round." if many else "A round is one charge."
+    )
+    sent = " Only the sign of the noised number is sent, which adds nothing to the cost." if facts.signs else ""
     root = f"sqrt({facts.scalars}) * " if facts.scalars > 1 else ""
     return (
-        f"{count} a round; every example's projected gradient clipped at +-{facts.clip:g} and summed exactly, divided "
+        f"{count} {when}; every example's projected gradient clipped at +-{facts.clip:g} and summed exactly, divided "
         f"by the fixed {facts.denominator:g}; sensitivity {root}clip/{facts.denominator:g}; discrete Gaussian noise of "
         f"{facts.noise_multiplier:g} times that (standard deviation {facts.noise_std:.4g} per number and device). "
-        "A round is one charge."
+        f"{charges}{sent}"
     )
 
 
@@ -163,17 +175,19 @@ def _sampling(facts: PrivacyFacts) -> str:
     source = "the operating system's secret generator, unrelated to the public seeds"
     if facts.reproducible:
         source = "the experiment's seed (NOT secret)"
+    what = "release" if facts.releases > 1 else "round"
     return (
-        f"each example joins a round independently with probability {facts.sampling_rate:.6g} (Poisson), "
+        f"each example joins a {what} independently with probability {facts.sampling_rate:.6g} (Poisson), "
         f"drawn from {source}."
     )
 
 
 def _rounds(facts: PrivacyFacts) -> str:
+    each = f", {facts.releases} releases a round" if facts.releases > 1 else ""
     return (
         f"{facts.rounds_committed} committed, {_charged(facts)} charged ({_burned(facts)} burned: interrupted or lost "
         f"on the air, never refunded); the noise was sized for {facts.rounds_sized_for}, "
-        f"of which {facts.spare_rounds} spare."
+        f"of which {facts.spare_rounds} spare{each}."
     )
 
 

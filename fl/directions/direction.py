@@ -7,7 +7,7 @@ definition, in plain numpy; `apply` is the same, compiled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -50,6 +50,12 @@ class Operations:
     def __len__(self) -> int:
         return len(self.amounts)
 
+    def directions(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+        """(seed, perturbation, amounts) of each direction, in order, for what is not compiled."""
+        for d in range(len(self.perturbations)):
+            seed = int(self.key1[d]) << 32 | int(self.key0[d])
+            yield seed, int(self.perturbations[d]), self.amounts[self.starts[d] : self.starts[d + 1]]
+
 
 class Direction(Protocol):
     name: str
@@ -65,3 +71,7 @@ class Direction(Protocol):
     def values(self, parameter: str, shape: tuple[int, ...], seed: int, perturbation: int) -> NDArray[np.float32]:
         """z of a whole parameter, by definition."""
         ...
+
+    def moved(self, parameter: str, size: int) -> int:
+        """How many of a parameter's weights z moves: all of them, where nothing else is said."""
+        return size

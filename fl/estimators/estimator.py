@@ -7,10 +7,13 @@ points the loss is wanted; the replica goes there, in place or functionally, and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fl.update import Move
 
 HOME = -1  # as a perturbation index: the unperturbed weights
 UNTOUCHED = "untouched"  # as a probe's name: it left nothing in the weights
@@ -35,12 +38,19 @@ class Prober(Protocol):
     def losses_at(self, examples: Sequence[Any], seed: int, points: Sequence[Point], mu: float) -> NDArray[np.float64]:
         """Losses at several points, (points, n); the weights end where they were, up to the trace of `walk`."""
 
+    def activations(self, examples: Sequence[Any], cut: int) -> Any:
+        """What goes into decoder block `cut` at the present weights."""
+
+    def losses_from(self, examples: Sequence[Any], activations: Any) -> NDArray[np.float64]:
+        """Loss of the same examples, (n,), by the blocks from the cut on at the present weights."""
+
 
 class Estimator(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
-    def passes(self, perturbations: int) -> int:
-        """Forward passes over the batch for P perturbations."""
+    def passes(self, perturbations: int) -> float:
+        """Forward passes over the batch for P perturbations; parts of one count by layers."""
         ...
 
     def measure(
@@ -51,6 +61,10 @@ class Estimator(Protocol):
 
     def trace(self, perturbations: int, mu: float) -> Sequence[tuple[int, float]]:
         """(perturbation, amount) added to the weights, in order, when probing in place."""
+        ...
+
+    def moves(self, seed: int, steps: Sequence[float]) -> tuple[Move, ...]:
+        """Plain descent: what steps[j] on scalar j, rate x mean / P, add to the weights."""
         ...
 
 
@@ -90,6 +104,11 @@ class PointEstimator:
         self, prober: Prober, examples: Sequence[Any], seed: int, perturbations: int, mu: float
     ) -> NDArray[np.float64]:
         return self.combine(prober.losses_at(examples, seed, self.points(perturbations), mu), mu)
+
+    def moves(self, seed: int, steps: Sequence[float]) -> tuple[Move, ...]:
+        from fl.update import own_moves  # which knows estimators by name
+
+        return own_moves(seed, tuple(steps))
 
     def trace(self, perturbations: int, mu: float) -> Sequence[tuple[int, float]]:
         return [step for steps in walk(self.points(perturbations), mu) for step in steps]

@@ -42,7 +42,7 @@ def epsilon_spent(
     return Plot(name, title, caption, render(name, title, draw))
 
 
-def uplink(own_bits: float | None, first_order_bits: float | None) -> Plot:
+def uplink(own_bits: float | None, first_order_bits: float | None, signs: bool = False) -> Plot:
     """Uplink of one device over the run in bits, beside sending gradients."""
     name, title = "uplink", "Uplink of one device over the run."
     if not own_bits or not first_order_bits:
@@ -52,9 +52,10 @@ def uplink(own_bits: float | None, first_order_bits: float | None) -> Plot:
         ("pAirZero, this run", own_bits, f"{short(own_bits)}bit", True),
         ("first-order", first_order_bits, f"{short(first_order_bits)}bit", False),
     ]
+    sent, first = ("1 bit for every sign", "16") if signs else ("16 bits for every number", "the same 16")
     caption = (
-        "16 bits for every number sent. First-order is calculated, not run: "
-        "the same 16 bits for every trained weight in each of these rounds."
+        f"{sent} sent. First-order is calculated, not run: "
+        f"{first} bits for every trained weight in each of these rounds."
     )
     return Plot(name, title, caption, _log_bars(name, title, rows, "uplink bits per device (logarithmic)"))
 

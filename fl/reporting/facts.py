@@ -21,6 +21,8 @@ def completed(run: RunFiles, seen: Evaluations) -> dict[str, Any]:
         "task": run.option("task", "name"),
         "devices": run.option("learning", "devices") or run.air.active.shape[1] or None,
         "perturbations": run.option("learning", "perturbations"),
+        "local_steps": run.option("learning", "local_steps", 1),
+        "payload": run.option("learning", "payload", "value"),
         "seed": run.option("run", "seed"),
         "rounds": len(run.records("round")),
         "erased": len(run.records("erased")),
@@ -62,11 +64,13 @@ def privacy_state(run: RunFiles) -> str:
 def charges_after(run: RunFiles) -> list[tuple[int, int]]:
     """(committed rounds, charges of the device charged most so far) after every committed round; lost slots count too.
 
+    A charge is a release: every local step of a round is one.
     `charges.jsonl` is written when a run ends or is interrupted. A slot that is later than all of its charges counts as
     charged to everybody: a bound, where the device's own ledger knows more.
     """
     copied = [int(charge["slot"]) for charge in run.charges]
     last = max(copied, default=-1)
+    releases = int(run.option("learning", "local_steps", 1))  # a charge each
     by_slot: dict[int, list[Record]] = {}
     for charge in run.charges:
         by_slot.setdefault(int(charge["slot"]), []).append(charge)
@@ -75,7 +79,7 @@ def charges_after(run: RunFiles) -> list[tuple[int, int]]:
     points: list[tuple[int, int]] = []
     for record in (r for r in run.journal if "slot" in r):
         slot = int(record["slot"])
-        later += slot > last
+        later += releases * (slot > last)
         for charge in by_slot.pop(slot, []):
             spent[charge["owner"]] = spent.get(charge["owner"], 0) + int(charge["times"])
         if record["type"] == "round":

@@ -89,7 +89,11 @@ def plots(run: RunFiles, known: dict[str, Any], seen: Evaluations) -> dict[str, 
         air_figures.snr(run.air),
         air_figures.power(run.air),
         air_figures.participation(run.air),
-        cost_figures.uplink(known.get("uplink_bits_per_device"), known.get("first_order_bits_per_device")),
+        cost_figures.uplink(
+            known.get("uplink_bits_per_device"),
+            known.get("first_order_bits_per_device"),
+            known.get("payload") == "sign",
+        ),
         cost_figures.memory(
             known.get("peak_rss_mib"), known.get("parameters"), known.get("trainable"), known.get("devices")
         ),

@@ -90,8 +90,8 @@ def headline(known: dict[str, Any], state: str) -> list[dict[str, str]]:
 
 def in_words(known: dict[str, Any], state: str) -> str:
     """The run in one sentence."""
-    rounds, numbers = int(known.get("rounds") or 0), int(known.get("perturbations") or 1)
-    who, what = devices(known.get("devices")), "one real number" if numbers == 1 else f"{numbers} real numbers"
+    rounds, numbers, kind = int(known.get("rounds") or 0), _scalars(known), _kind(known)
+    who, what = devices(known.get("devices")), f"one {kind}" if numbers == 1 else f"{numbers} {kind}s"
     task = known.get("task") or "a task"
     if not rounds:
         text = f"No round has been committed yet: {who} will fine-tune one language model on {task} over the air"
@@ -114,18 +114,28 @@ def in_words(known: dict[str, Any], state: str) -> str:
     )
 
 
+def _scalars(known: dict[str, Any]) -> int:
+    """What a device sends in a round: one number for every direction of every local step."""
+    return int(known.get("perturbations") or 1) * int(known.get("local_steps") or 1)
+
+
+def _kind(known: dict[str, Any]) -> str:
+    return "sign" if known.get("payload") == "sign" else "real number"
+
+
 def sent_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     """What one device sent, in figures."""
     rows = [
         (
-            "real numbers sent by a device, at most",
-            f"{int(known.get('slots') or 0) * int(known.get('perturbations') or 1):,}",
+            f"{_kind(known)}s sent by a device, at most",
+            f"{int(known.get('slots') or 0) * _scalars(known):,}",
         ),
-        ("a round", count(known.get("perturbations"))),
+        ("a round", count(_scalars(known) if known.get("perturbations") else None)),
         ("devices sending at the same time, at most", count(known.get("devices"))),
     ]
     optional = (
         ("channel_uses", "channel uses of the run", ",d"),
+        ("forward_passes", "forward passes of a device in a round", "g"),
         ("clip", "bound of one example's contribution", "g"),
         ("sampling_rate", "chance of an example to take part in a round", ".3g"),
         ("noise_multiplier", "own noise over sensitivity", ".3g"),

@@ -111,7 +111,28 @@ def file(tmp_path):
         ("[task]\nexamples_per_device = 1001", ["task.examples_per_device = 1001", "1000"]),
         ("[radio]\npath_loss_db = [1.0, 2.0]", ["radio.path_loss_db has 2 values", "learning.devices = 5"]),
         ("[privacy]\ndelta = 0.01", ["privacy.delta = 0.01", "1/task.examples_per_device"]),
+        ("[learning]\noptimiser = 'lion'", ["learning.optimiser = 'lion'", "'adam'", "'normalised'"]),
+        ("[learning]\noptimiser = 'normalised'", ["e.toml", "learning.perturbations = 1", "8 is usual"]),
+        (
+            "[learning]\noptimiser = 'normalised'\nperturbations = 4\npayload = 'sign'",
+            ["learning.payload = 'sign'", "payload = 'value'"],
+        ),
+        (
+            "[learning]\noptimiser = 'adam'\nlocal_steps = 2",
+            ["learning.local_steps = 2", "'adam'", "Use sgd or momentum"],
+        ),
+        ("[learning]\nmomentum = 0.5", ["learning.momentum = 0.5 has no effect", "'sgd'"]),
+        ("[learning]\nmomentum = 1.0\noptimiser = 'momentum'", ["learning.momentum = 1.0", "0.99"]),
+        ("[learning]\nseed_pool = 0", ["learning.seed_pool = 0"]),
+        ("[learning]\nseed_pool = 9\ndirection = 'low-rank'", ["learning.seed_pool = 9", "low-rank"]),
         ("[run]\nname = 'a/b'", ["e.toml", "run.name = 'a/b'"]),
+        ("[learning]\ndirection = 'cauchy'", ["learning.direction = 'cauchy'", "rademacher", "gaussian", "low-rank"]),
+        ("[learning]\ndensity = 0", ["e.toml", "learning.density = 0", "greater than 0"]),
+        ("[learning]\ndensity = 1.5", ["e.toml", "learning.density = 1.5", "less than or equal to 1"]),
+        ("[learning]\nmask = 'best'", ["e.toml", "learning.mask = 'best'", "magnitude", "random"]),
+        ("[learning]\nrank = 0", ["e.toml", "learning.rank = 0", "greater than or equal to 1"]),
+        ("[learning]\nrefresh = 0", ["e.toml", "learning.refresh = 0", "greater than or equal to 1"]),
+        ("[learning]\ndirection = 'low-rank'\ndensity = 0.01", ["learning.density = 0.01", "'low-rank'", "gaussian"]),
         ("learning = 3", ["e.toml", "learning = 3"]),
         ("[learning\nrounds = 3", ["e.toml", "not a readable TOML file"]),
     ],
@@ -167,6 +188,12 @@ def test_spares_and_sampling_rate():
     assert experiment.slots == 2001 + 21  # 1 %, rounded up
     assert Experiment.model_validate({"learning": {"rounds": 10}}).slots == 18  # at least 8
     assert experiment.sampling_rate == 16 / 1000
+
+
+def test_releases_and_scalars_count_local_steps():
+    experiment = Experiment.model_validate({"learning": {"rounds": 10, "local_steps": 3, "perturbations": 4}})
+    assert experiment.releases == 54
+    assert experiment.learning.scalars == 12
 
 
 def test_written_files_are_plain_toml():

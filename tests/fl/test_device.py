@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
@@ -104,6 +105,48 @@ def test_examples_are_clipped_and_nan_counts_as_nothing():
     # without a mechanism privacy is off, and what is sent is the clean value
     assert one.noise_std == 0.0
     np.testing.assert_array_equal(one.release("run", 0, values), one.clean(values))
+
+
+def test_a_sign_is_that_of_the_noised_value(ledger):
+    secret = ReproducibleSecret(5, "device", 0)
+    mechanism = OwnNoise(GRID, 2, CHARGE)
+    value = Device("d", EXAMPLES, 0.3, GRID, secret, mechanism)
+    sign = Device("d", EXAMPLES, 0.3, GRID, secret, mechanism, ledger, signs=True)
+    projections = np.array([[4.0, -3.0]])
+    for slot in range(20):
+        np.testing.assert_array_equal(
+            sign.release("run", slot, projections), np.sign(value.release("run", slot, projections))
+        )
+    assert ledger.slots("run") == {slot: 1 for slot in range(20)}  # post-processing costs nothing more
+    np.testing.assert_array_equal(sign.clean(projections), [1.0, -1.0])
+
+
+def test_signs_have_the_probability_of_the_noised_value():
+    one = Device("d", EXAMPLES, 0.3, GRID, SystemSecret(), OwnNoise(GRID, 1, CHARGE), signs=True)
+    # clean value 8 x 10 / 16 = 5, noise 12.5
+    draws = np.concatenate([one.payload(slot, np.full((8, 1), 10.0)) for slot in range(2000)])
+    assert set(draws) == {1.0, -1.0}
+    wanted = 0.5 * (1 + math.erf(5 / 12.5 / math.sqrt(2)))
+    assert (draws > 0).mean() == pytest.approx(wanted, abs=4 * math.sqrt(wanted * (1 - wanted) / 2000))
+
+
+def test_the_sign_of_nothing_is_a_fair_secret_coin():
+    one = Device("d", EXAMPLES, 0.3, GRID, ReproducibleSecret(2), signs=True)
+    draws = np.array([one.payload(slot, np.empty((0, 3))) for slot in range(700)])
+    assert set(draws.ravel()) == {1.0, -1.0}
+    assert abs(draws.mean(axis=0)).max() < 4 / math.sqrt(700)
+    np.testing.assert_array_equal(draws[5], one.payload(5, np.empty((0, 3))))  # reproducible: the same draws again
+    np.testing.assert_array_equal(one.payload(0, np.array([[3.0, -1.0, 2.0]])), [1.0, -1.0, 1.0])
+    np.testing.assert_array_equal(one.clean(np.empty((0, 3))), [0.0, 0.0, 0.0])
+
+
+def test_a_budget_is_counted_in_releases(ledger):
+    one = device(ledger)
+    left = ledger.remaining(CHARGE)
+    assert one.can_charge(left)
+    assert not one.can_charge(left + 1)
+    one.charge("run", 0)
+    assert not one.can_charge(left)
 
 
 def test_batches_are_poisson_and_fresh_for_every_slot():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fl.first_order import _loss, first_order_accuracy
+from fl.first_order import first_order_accuracy, option_loss
 from fl.likelihood import OptionLikelihood
 from fl.models import load_model
 from fl.session import experiment_task
@@ -23,7 +23,7 @@ def setup(make_experiment, tiny_model):
 def test_its_loss_is_the_option_likelihoods(setup):
     model, likelihood, examples = setup
     with torch.inference_mode():
-        loss = float(_loss(model.network, likelihood, examples[:9]))
+        loss = float(option_loss(model.network, likelihood, examples[:9]))
     assert loss == pytest.approx(likelihood.losses(examples[:9]).mean(), abs=1e-5)
 
 
@@ -33,7 +33,7 @@ def test_a_few_steps_lower_the_loss(setup, tiny_model):
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []
     for _ in range(12):
-        loss = _loss(network, likelihood, examples[:24])
+        loss = option_loss(network, likelihood, examples[:24])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

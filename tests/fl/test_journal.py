@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fl.journal import FORMAT, NAME, Journal, read_history
-from fl.update import Move, RoundUpdate, own_moves
+from fl.update import Carried, Move, RoundUpdate, own_moves
 from privacy.record_log import RecordLog, encode, read_records
 from radio.errors import InputError
 
@@ -83,6 +83,36 @@ def test_steps_survive_bit_for_bit(scratch, steps, mu, seed):
     journal.close()
     (found,) = read_history(folder).updates
     assert repr(found) == repr(update)  # repr tells -0.0 from 0.0
+
+
+def test_what_is_carried_on_from_earlier_rounds_is_read_back_exactly(tmp_path):
+    journal = Journal(tmp_path, HEADER)
+    made: list[RoundUpdate] = []
+    for slot in range(5):
+        carried = Carried(0.1 + slot / 3, 2, made[-1]) if made else None
+        made.append(RoundUpdate(slot, 0.1, 1, "untouched", own_moves(slot, (1 / (slot + 1),)), carried))
+        journal.commit(slot, made[-1], 0.01, [0.5 * slot], 3)
+        if slot == 2:
+            journal.erase(9, RoundUpdate(77, 0.1, 1), "interference")
+    assert journal.history.last == made[-1]
+    journal.close()
+    history = read_history(tmp_path)
+    found = [u for u in history.updates if u.own]
+    assert found == made
+    assert [u.moves for u in found] == [u.moves for u in made]
+    d3, d4 = 0.1 + 3 / 3, 0.1 + 4 / 3
+    assert made[4].moves == (Move(4, 0, -1 / 5), Move(3, 0, d4 * (-1 / 4)), Move(2, 0, (d4 * d3) * (-1 / 3)))
+    assert history.received == [([0.5 * slot], 0.01) for slot in range(5)]
+
+
+def test_a_first_round_that_carries_something_on_is_refused(tmp_path):
+    with_rounds(tmp_path)
+    records = read_records(tmp_path / NAME)
+    first = next(r for r in records if r["type"] == "round")
+    first["carried"] = ["0x1p-1", 3]
+    (tmp_path / NAME).write_bytes(b"".join(encode(r) for r in records))
+    with pytest.raises(InputError, match="first round carries on"):
+        read_history(tmp_path)
 
 
 def test_a_torn_tail_is_what_a_crash_leaves_and_is_cut_off(folder):

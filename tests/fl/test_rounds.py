@@ -131,7 +131,123 @@ def test_a_loop_goes_on_where_its_journal_ends(make_experiment, tmp_path):
     assert second.replica.digest() == whole.replica.digest()
 
 
+# fmt: off
+METHODS = {
+    "momentum": {"learning.optimiser": "momentum", "learning.momentum": 0.5},
+    "adam": {"learning.optimiser": "adam", "learning.rate": 1e-3},
+    "normalised": {"learning.optimiser": "normalised", "learning.estimator": "one-sided", "learning.rate": 1e-3},
+    "sign": {"learning.payload": "sign", "learning.rate": 1e-3},
+    "local steps": {"learning.local_steps": 2},
+    "local steps with momentum": {"learning.local_steps": 2, "learning.optimiser": "momentum"},
+    "seed pool": {"learning.seed_pool": 2},
+    "split with momentum": {
+        "learning.optimiser": "momentum", "learning.estimator": "split", "learning.split_width": 2,
+    },
+    "low-rank with momentum": {
+        "learning.optimiser": "momentum", "learning.direction": "low-rank", "learning.refresh": 2,
+        "learning.parameters": ["*fc1.weight"],
+    },
+    "low-rank with local steps": {
+        "learning.local_steps": 2, "learning.direction": "low-rank", "learning.parameters": ["*fc1.weight"],
+    },
+    "gaussian": {"learning.direction": "gaussian"},
+    "low-rank": {"learning.direction": "low-rank", "learning.rank": 3, "learning.refresh": 2},
+    "largest weights": {"learning.density": 0.01},
+    "any weights": {"learning.density": 0.01, "learning.mask": "random", "learning.direction": "gaussian"},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_goes_on_after_an_interruption_as_if_there_had_been_none(make_experiment, tmp_path, method):
+    experiment = make_experiment({**PLAIN, **METHODS[method]})
+    whole = Setup(experiment, tmp_path / "whole", jammed={1})
+    whole.train()
+    for stop_after in (1, 3, 10):
+        part = Setup(experiment, tmp_path / "parts", jammed={1})
+        part.replica.replay(part.journal.history.updates)
+        part.train(stop_after=stop_after)
+    ours, theirs = (read_history(tmp_path / name).updates for name in ("parts", "whole"))
+    assert ours == theirs
+    assert [u.moves for u in ours] == [u.moves for u in theirs]
+    assert part.replica.digest() == whole.replica.digest()
+    fresh = Setup(experiment, tmp_path / "fresh")
+    fresh.replica.replay(theirs)
+    assert fresh.replica.digest() == whole.replica.digest()
+    assert whole.journal.history.rounds == 4
+
+
+def test_momentum_moves_along_every_earlier_direction(make_experiment, tmp_path):
+    done = Setup(make_experiment({**PLAIN, **METHODS["momentum"], "learning.schedule": "constant"}), tmp_path)
+    done.train()
+    updates = done.journal.history.updates
+    received = [s.received.total / 3 for s in done.slots]
+    for t, update in enumerate(updates):
+        wanted = [
+            (updates[s].seed, j, -0.05 * 0.5 ** (t - s) * received[s][j] / 2) for s in range(t, -1, -1) for j in (0, 1)
+        ]
+        assert [(m.seed, m.perturbation) for m in update.moves] == [(seed, j) for seed, j, _ in wanted]
+        assert [m.amount for m in update.moves] == pytest.approx([amount for _, _, amount in wanted])
+
+
+def test_the_mean_of_signs_drives_the_step(make_experiment, tmp_path):
+    done = Setup(make_experiment({**PLAIN, **METHODS["sign"]}), tmp_path)
+    done.train()
+    assert session.limits_of(done.experiment, done.devices).saturation == 1.0
+    assert session.limits_of(done.experiment, done.devices).noise_std == 0.0
+    for slot, update in zip(done.slots, done.journal.history.updates, strict=True):
+        assert set(np.abs(slot.truth.sent).ravel()) == {1.0}
+        rate = 1e-3 * 0.5 * (1 + math.cos(math.pi * slot.slot / 4))
+        np.testing.assert_allclose(
+            [-m.amount for m in update.moves], rate * slot.truth.sent.mean(axis=0) / 2, atol=1e-12
+        )
+
+
+def test_local_steps_leave_no_probe_in_the_weights_and_send_all_their_scalars(make_experiment, tmp_path):
+    done = Setup(make_experiment({**PLAIN, **METHODS["local steps"]}), tmp_path, jammed={1})
+    start = done.replica.digest()
+    done.train(stop_after=0)
+    assert done.replica.digest() == start
+    again = Setup(done.experiment, tmp_path, jammed={1})
+    again.train()
+    updates = again.journal.history.updates
+    assert {u.probe for u in updates} == {"untouched"}
+    assert [[m.perturbation for m in u.moves] for u in updates] == [[0, 1, 2, 3], [], *[[0, 1, 2, 3]] * 3]
+    assert all(s.truth.sent.shape == (3, 4) for s in again.slots)
+    rates = [0.05 * 0.5 * (1 + math.cos(math.pi * t / 4)) for t in range(4)]
+    committed = [s for s in again.slots if not s.received.erased]
+    for update, rate, slot in zip([u for u in updates if u.moves], rates, committed, strict=True):
+        np.testing.assert_allclose([-m.amount for m in update.moves], rate * slot.truth.sent.mean(axis=0) / 2)
+
+
+def test_a_pool_is_of_so_many_seeds_and_all_are_used():
+    drawn = [round_seed(5, slot, pool=4) for slot in range(200)]
+    counts = [drawn.count(seed) for seed in set(drawn)]
+    assert len(counts) == 4
+    assert min(counts) > 25  # 50 expected, standard deviation 6
+    assert set(drawn) == {round_seed(5, slot, pool=4) for slot in range(200, 400)}
+    assert not set(drawn) & {round_seed(6, slot, pool=4) for slot in range(50)}
+    assert round_seed(5, 3) != round_seed(5, 3, pool=1)
+
+
 def test_every_slot_has_directions_of_its_own():
     seeds = {round_seed(seed, slot) for seed in range(20) for slot in range(50)}
     assert len(seeds) == 1000
     assert all(0 <= seed < 2**64 for seed in seeds)
+
+
+def test_a_basis_lasts_refresh_slots_and_everything_else_is_drawn_anew():
+    plain = [round_seed(7, slot) for slot in range(12)]
+    assert plain == [round_seed(7, slot, 0) for slot in range(12)] == [round_seed(7, slot, 1) for slot in range(12)]
+    held = [round_seed(7, slot, 5) for slot in range(12)]
+    assert [seed & 0xFFFFFFFF for seed in held] == [seed & 0xFFFFFFFF for seed in plain]
+    bases = [seed >> 32 for seed in held]
+    assert [bases.index(basis) for basis in bases] == [0] * 5 + [5] * 5 + [10] * 2
+    assert not set(bases) & {seed >> 32 for seed in plain}
+    assert round_seed(8, 0, 5) >> 32 not in bases
+
+
+def test_only_low_rank_rounds_share_a_basis(make_experiment, tmp_path):
+    for name, bases in (("low-rank", 2), ("rademacher", 4)):
+        done = Setup(make_experiment({**PLAIN, "learning.direction": name, "learning.refresh": 2}), tmp_path / name)
+        done.train()
+        assert len({u.seed >> 32 for u in done.journal.history.updates}) == bases

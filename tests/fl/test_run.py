@@ -24,6 +24,7 @@ SUMMARY_KEYS = {
     "name", "finished", "accuracy", "zero_shot_accuracy", "chance_floor", "bow_accuracy", "first_order_accuracy", "loss",
     "rounds", "slots", "erased", "burned", "devices", "perturbations", "epsilon", "epsilon_target", "delta",
     "noise_multiplier", "sampling_rate", "clip", "train_s", "total_s", "rounds_per_s", "aggregate_nmse_db", "mean_snr_db",
+    "local_steps", "payload", "optimiser", "forward_passes",
     "peak_rss_mib", "parameters", "trainable", "uplink_bits_per_device", "first_order_bits_per_device", "channel_uses",
     "params_digest", "model_digest", "seed", "task", "test_examples", "accuracy_interval", "privacy", "resumed", "version",
 }  # fmt: skip
@@ -265,6 +266,77 @@ def test_a_crash_at_every_seam_of_a_round_is_mended(make_experiment, tmp_path, r
         assert execute(whole, quiet=True)["params_digest"] == summary["params_digest"]
         rounds = [[s for s in scalars(f.path) if ("type", "round") in s] for f in (folder, whole)]
         assert rounds[0] == rounds[1]
+
+
+@pytest.mark.parametrize("reproducible", [True, False])
+def test_crashes_between_local_steps_are_mended(make_experiment, tmp_path, reproducible):
+    from fl.device import Device
+    from fl.replica import Replica
+    from fl.transport import InProcess
+    from privacy.ledger import Ledger
+
+    changes = {
+        "privacy.reproducible": reproducible, "learning.local_steps": 2, "learning.optimiser": "momentum",
+        "learning.payload": "sign", "learning.rate": 1e-3,
+    }  # fmt: skip
+    experiment = make_experiment(changes)
+    folder = create(tmp_path / "run", experiment)
+    seams = [
+        (Ledger, "charge", 2, True), (Device, "payload", 3, True), (InProcess, "open", 2, True),
+        (InProcess, "collect", 1, True), (Journal, "commit", 1, True), (Replica, "update", 1, False),
+    ]  # fmt: skip
+    for owner, name, call, after in seams:
+        with pytest.MonkeyPatch.context() as patch:
+            crash_at(patch, owner, name, call, after)
+            with pytest.raises(Crash):
+                execute(folder, quiet=True)
+    summary = execute(folder, quiet=True)
+    assert (summary["rounds"], summary["local_steps"], summary["forward_passes"]) == (6, 2, 4)
+    assert summary["channel_uses"] == 2 * summary["slots"] == summary["uplink_bits_per_device"]  # a bit a sign
+    assert replay_run(folder.path).digest() == summary["params_digest"]
+    records = read_records(folder.path / NAME)
+    closed = {r["slot"] for r in records if r["type"] in ("round", "erased")}
+    burned = {r["slot"] for r in records if r["type"] == "burned"}
+    charged = ledger_charges(folder.path)
+    for releases in charged.values():
+        assert len(releases) == len(set(releases))  # no release is made twice
+        assert set(releases) >= {2 * slot + step for slot in closed for step in (0, 1)}
+    assert burned == {release // 2 for releases in charged.values() for release in releases} - closed
+    assert summary["burned"] == len(burned) == (0 if reproducible else 4)
+    copies = read_records(folder.path / "charges.jsonl")
+    assert {c["slot"] for c in copies} == closed | burned
+    assert all(c["times"] == 2 for c in copies if c["slot"] in closed)
+    told = " ".join((folder.path / "statement.txt").read_text().split())
+    assert "in each of 2 releases a round (one a local step)" in told
+    assert "Only the sign of the noised number is sent" in told
+    page = " ".join((folder.path / "report.html").read_text().split())
+    assert "sent one sign per perturbation and local step" in page
+    assert "each sending 2 signs a round" in page
+    if reproducible:
+        whole = create(tmp_path / "whole", experiment)
+        assert execute(whole, quiet=True)["params_digest"] == summary["params_digest"]
+        assert scalars(whole.path) == scalars(folder.path)
+    else:
+        assert summary["epsilon"] <= summary["epsilon_target"]
+
+
+def test_noise_is_sized_for_every_local_step(make_experiment):
+    from fl.session import charge_of
+    from privacy.accounting import epsilon
+
+    one, two = (make_experiment({"learning.local_steps": steps}) for steps in (1, 2))
+    assert (one.releases, two.releases) == (14, 28)  # 6 rounds and 8 spares
+    charge = charge_of(two)
+    assert charge.noise_multiplier > charge_of(one).noise_multiplier
+    assert 0.45 < epsilon([(charge, 28)], 1e-5) <= 0.5
+
+
+def test_a_ledger_too_small_for_the_local_steps_is_noticed_at_the_start(make_experiment, tmp_path):
+    changes = {"privacy.ledger": str(tmp_path / "ledgers"), "learning.rounds": 2}
+    execute(create(tmp_path / "a", make_experiment(changes)), quiet=True)
+    again = create(tmp_path / "b", make_experiment({**changes, "learning.local_steps": 3}))
+    with pytest.raises(BudgetError, match=r"more releases of .* needs 30 with its spares and 3 local steps a round"):
+        execute(again, quiet=True)
 
 
 def test_ctrl_c_stops_in_order_and_the_run_goes_on_later(make_experiment, start, tmp_path):

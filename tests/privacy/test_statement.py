@@ -77,6 +77,21 @@ def test_special_cases_are_said() -> None:
     assert "nothing was charged" in statement(replace(FACTS, owners=()))
 
 
+def test_local_steps_and_signs_are_said() -> None:
+    plain = flat(statement(FACTS))
+    assert "A round is one charge." in plain and "release" not in plain and "sign of" not in plain
+    text = flat(statement(replace(FACTS, releases=3, signs=True)))
+    for said in (
+        "4 numbers in each of 3 releases a round (one a local step)",
+        "Every release has its own batch and charge: 3 a round.",
+        "Only the sign of the noised number is sent",
+        "each example joins a release independently",
+        "of which 8 spare, 3 releases a round.",
+    ):
+        assert said in text, said
+    assert statement_dict(replace(FACTS, releases=3))["releases_per_round"] == 3
+
+
 def test_the_dictionary_is_json_and_takes_the_worst_owner() -> None:
     facts = json.loads(json.dumps(statement_dict(FACTS)))
     assert facts["epsilon"] == pytest.approx(4.99912)

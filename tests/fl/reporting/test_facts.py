@@ -41,6 +41,15 @@ def test_charges_of_the_device_charged_most(
     assert charges_after(read(tmp_path, charges)) == expected
 
 
+def test_every_local_step_is_a_charge(tmp_path: Path) -> None:
+    (tmp_path / "experiment.toml").write_text("[learning]\nlocal_steps = 3\n")
+    read(tmp_path, {})
+    copies = [{"owner": "a", "slot": 0, "times": 3}, {"owner": "a", "slot": 1, "times": 2}]
+    (tmp_path / "charges.jsonl").write_bytes(b"".join(encode(copy) for copy in copies))
+    # slots 2 to 5 were not copied yet, and are counted with all their releases
+    assert charges_after(read_run(tmp_path)) == [(1, 3), (2, 8), (3, 17)]
+
+
 def test_epsilon_is_that_of_the_charges(tmp_path: Path) -> None:
     run = read(tmp_path, {"a": [0, 2, 5], "b": [1, 2, 3, 4]})
     known: dict[str, Any] = completed(run, evaluations(run)) | {"delta": 1e-5}

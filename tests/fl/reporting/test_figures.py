@@ -92,6 +92,7 @@ CASES: dict[str, Callable[[], Plot]] = {
     "epsilon once": lambda: cost_figures.epsilon_spent([1], [1.2], None, 1e-5),
     "epsilon never": lambda: cost_figures.epsilon_spent([], [], 8.0, 1e-5),
     "uplink": lambda: cost_figures.uplink(600 * 12, 32 * 5e6 * 600),
+    "uplink of signs": lambda: cost_figures.uplink(600, 16 * 5e6 * 600, signs=True),
     "uplink equal": lambda: cost_figures.uplink(100, 100),
     "uplink unknown": lambda: cost_figures.uplink(None, None),
     "memory": lambda: cost_figures.memory(812.4, 5_000_000, 5_000_000, 5),

@@ -1,0 +1,140 @@
+"""How much a training step costs beyond its two forward passes: ours, MeZO as written, SGD and AdamW.
+
+    python -m bench.step [--quick] [--json FILE] [--threads N]
+
+OPT-125M's architecture with random weights, all of them trained, sequences of 64 tokens, option-token loss for everybody.
+A step is P = 1, central: two passes over the batch, the step, and going to the next point.  The methods take turns, one step
+each, and every figure is the median over the turns of the step's time over the two forwards' of the same turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.opt125m import batch, likelihood, random_opt
+from bench.table import Row, publish
+
+RATE, MU = 1e-6, 1e-3
+
+
+def seconds(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+class Ours:
+    def __init__(self, model: Any, rows: int, threads: int, half: bool = False) -> None:
+        from fl.replica import Replica
+
+        self.replica = Replica(model, likelihood(model, rows), ("*",), threads=threads, half=half)
+        self.seed = 0
+
+    def step(self, examples: list[Any]) -> None:
+        from fl.update import RoundUpdate, own_moves
+
+        self.seed += 1
+        mean = float(self.replica.projections(examples, self.seed, 1, MU).mean())
+        moves = own_moves(self.seed, (RATE * mean,))
+        self.replica.update(RoundUpdate(self.seed, MU, 1, self.replica.probe, moves))
+
+
+def first_order(model: Any, scorer: Any, kind: str) -> Callable[[list[Any]], None]:
+    import torch
+
+    from fl.first_order import option_logits
+
+    model.network.requires_grad_(True)
+    optimisers = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
+    optimiser = optimisers[kind](model.network.parameters(), lr=RATE)
+
+    def step(examples: list[Any]) -> None:
+        labels = torch.tensor([e.label for e in examples])
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(option_logits(model.network, scorer, examples), labels).backward()
+        optimiser.step()
+
+    return step
+
+
+def measure(quick: bool, threads: int) -> list[Row]:
+    import torch
+
+    from fl.baselines.mezo import mezo_step
+
+    torch.set_num_threads(threads)
+    sizes = (1, 4) if quick else (1, 4, 16)
+    turns = {1: 15, 4: 9, 16: 7} if not quick else {1: 3, 4: 3}
+    note = f"median of interleaved turns, {threads} threads, fp32, length 64"
+    rows: list[Row] = []
+    for size in sizes:
+        examples = batch(size)
+        ours = Ours(random_opt(quick), size, threads)
+        plain = random_opt(quick)
+        scorer = likelihood(plain, size)
+        parameters = list(plain.network.parameters())
+        methods: dict[str, Callable[[], object]] = {
+            "forwards": lambda s=scorer, e=examples: (s.losses(e), s.losses(e)),
+            "step": lambda o=ours, e=examples: o.step(e),
+            "mezo": lambda p=parameters, s=scorer, e=examples: mezo_step(
+                p, lambda: float(s.losses(e).mean()), 1, MU, RATE
+            ),
+        }
+        times = _turns(methods, turns[size])
+        rows += [
+            Row(f"{label}_ratio_b{size}", _ratio(times, label), "x two forwards", note) for label in ("step", "mezo")
+        ]
+        rows.append(Row(f"forwards_s_b{size}", statistics.median(times["forwards"]), "s", "two forward passes"))
+        rows.append(Row(f"step_s_b{size}", statistics.median(times["step"]), "s", "our step"))
+        del ours, methods
+        for kind in ("sgd", "adamw"):
+            trained = random_opt(quick)
+            step = first_order(trained, likelihood(trained, size), kind)
+            pair = {
+                "forwards": lambda s=scorer, e=examples: (s.losses(e), s.losses(e)),
+                kind: lambda f=step, e=examples: f(e),
+            }
+            rows.append(
+                Row(
+                    f"{kind}_ratio_b{size}",
+                    _ratio(_turns(pair, turns[size]), kind),
+                    "x two forwards",
+                    "backpropagation",
+                )
+            )
+            del trained, step, pair
+    return rows
+
+
+def _turns(methods: dict[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
+    for run in methods.values():
+        run()  # warm
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    for _ in range(turns):
+        for name, run in methods.items():
+            times[name].append(seconds(run))
+    return times
+
+
+def _ratio(times: dict[str, list[float]], name: str) -> float:
+    return statistics.median(t / f for t, f in zip(times[name], times["forwards"], strict=True))
+
+
+def main() -> None:
+    import os
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    publish("step", measure(arguments.quick, arguments.threads), arguments.quick, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
