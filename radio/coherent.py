@@ -13,13 +13,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import AirPlan, ChannelState, Received
+from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
 from radio.pilot import PilotSettings, saturated_fraction, sound_pilots
 from radio.radio import Radio
 from radio.tone import Tone, ToneEstimate, phasor
+
+
+COHERENT = Mode("coherent", "complex", ("own", "others", "receiver"), plan_inversion)
 
 
 class CoherentAir:
@@ -43,6 +46,8 @@ class CoherentAir:
         truncation: default of `plan`: a device below this fraction of the mean gain power is left out.
         on_phase: called with (round, "sound" | "air") before each; a simulated medium selects its draws there.
     """
+
+    mode = COHERENT
 
     def __init__(
         self,
