@@ -128,13 +128,14 @@ def write_recording(path: Path, recording: Recording, datatype: DataType | None 
     if datatype is None:
         datatype = "ci16_le" if codes is not None and _peak(codes) <= _LARGEST["ci16_le"] else "cf32_le"
     if datatype == "ci16_le":
-        scale = recording.full_scale or _LARGEST["ci16_le"]
-        numbers = np.rint(recording.samples * scale) if codes is None else codes
+        full_scale = recording.full_scale or _LARGEST["ci16_le"]
+        numbers = np.rint(recording.samples * full_scale) if codes is None else codes
         if not np.all(np.isfinite(numbers.view(np.float64))) or _peak(numbers) > 2**15 - 1:
             raise InputError(
                 f"{base.name}: a sample of {_peak(numbers):.6g} codes does not fit into ci16_le (at most 32767, full scale "
-                f"is {scale}); write cf32_le"
+                f"is {full_scale}); write cf32_le"
             )
+        scale: int | None = full_scale
         data = numbers.view(np.float64).astype("<i2").tobytes()
     else:
         scale = recording.full_scale if codes is not None else None
