@@ -114,6 +114,12 @@ class Mode:
     plan: PlanRule
     one_bit: bool = False
 
+    def outcome(self, payloads: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) `total` of an air without errors for the active devices' payloads (n, P); a tied vote is 0."""
+        if not self.one_bit:
+            return np.asarray(payloads.sum(axis=0))
+        return np.sign(np.where(payloads >= 0.0, 1.0, -1.0).sum(axis=0)) * payloads.shape[0]
+
 
 class Air(Protocol):
     """`sound(t)`, then any number of `aggregate(t, ...)`, then the next round.

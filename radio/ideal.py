@@ -9,7 +9,6 @@ from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
 
-
 IDEAL = Mode("ideal", "none", ("own",), plan_inversion)
 
 
