@@ -21,6 +21,7 @@ from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
+from radio.marker import mark
 from radio.outlier import block_statistics, gain_dropped
 from radio.pilot import PilotSettings, saturated_fraction
 from radio.radio import Radio
@@ -144,6 +145,11 @@ class CoherentAir:
         return sounding.state
 
     @property
+    def receive_gain_db(self) -> float:
+        """Of the receiver, manual."""
+        return self._receiver.receive_gain_db
+
+    @property
     def sounding(self) -> Sounding | None:
         """All that the last round's pilots told, faults by device included; None before the first."""
         return None if self._sounded is None else self._sounded[1]
@@ -182,6 +188,11 @@ class CoherentAir:
                 for p in range(count):
                     slots += 1
                     heard, start = self._slot(sent[:, p], plan.active, sounding)
+                    mark(
+                        self._receiver, "payload", self._receiver.clock_samples - heard.size, heard.size,
+                        perturbation=p, active=np.flatnonzero(plan.active), guard_samples=self.guard_samples,
+                        cycles_per_sample=self.tone.cycles_per_sample, tone_start=start,
+                    )  # fmt: skip
                     estimate = self.tone.project(heard[self.guard_samples :], start=start)
                     reason = self._fault(heard, start, estimate, state, plan)
                     if reason:

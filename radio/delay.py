@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from radio.tone import phasor
 
@@ -14,12 +15,12 @@ _BLOCK_DRIFT = 0.001  # samples by which a clock may drift within a block that i
 
 def delay(wave: NDArray[np.complex128], fraction: float) -> NDArray[np.complex128]:
     """Circular delay by `fraction` of a sample, exact for a periodic band-limited signal."""
-    spectrum = np.fft.fft(wave)
+    spectrum = fft.fft(wave)
     half = wave.size // 2
     ramp = phasor(-fraction / wave.size, wave.size, -half)  # frequencies -half/N upwards
     spectrum[: wave.size - half] *= ramp[half:]
     spectrum[wave.size - half :] *= ramp[:half]
-    return np.asarray(np.fft.ifft(spectrum))
+    return np.asarray(fft.ifft(spectrum))
 
 
 def echo(
@@ -30,7 +31,7 @@ def echo(
     response = np.zeros(wave.size, dtype=np.complex128)
     for gain, lag in zip(gains, delays, strict=True):
         response += gain * np.exp(-2j * np.pi * cycles * lag)
-    return np.asarray(np.fft.ifft(np.fft.fft(wave) * response))
+    return np.asarray(fft.ifft(fft.fft(wave) * response))
 
 
 def padded(wave: NDArray[np.complex128], tail: int = 0) -> NDArray[np.complex128]:
@@ -61,11 +62,11 @@ class ClockedWave:
 
     def __init__(self, wave: NDArray[np.complex128], cyclic: bool, ratio: float) -> None:
         self.cyclic, self.ratio = cyclic, ratio
-        spectrum = np.fft.fft(wave)
+        spectrum = fft.fft(wave)
         dense = np.zeros(2 * wave.size, dtype=np.complex128)
         half = (wave.size + 1) // 2
         dense[:half], dense[dense.size - (wave.size - half) :] = spectrum[:half], spectrum[half:]
-        self._dense = 2.0 * np.fft.ifft(dense)
+        self._dense = 2.0 * fft.ifft(dense)
         self._block = int(min(1024, max(16, 2.0 * _BLOCK_DRIFT / max(abs(ratio - 1.0), 1e-12))))
 
     def heard(self, position: float, n: int) -> NDArray[np.complex128]:

@@ -135,6 +135,8 @@ class Fading:
 
     def _mixed(self, scatter: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """(K, L) paths from their scattered parts: line of sight, shares of the power and path loss."""
+        if self.kind == "rayleigh":
+            return np.asarray(np.sqrt(self.mean_power)[:, None] * (scatter * np.sqrt(self.shares)), dtype=np.complex128)
         draws = stream(self.seed, "fading", "line of sight")
         los = np.exp(2j * np.pi * draws.random(self.devices))
         if self.kind == "static":
@@ -144,7 +146,7 @@ class Fading:
                 unit[:, 1:] = np.exp(2j * np.pi * draws.random((self.devices, scatter.shape[1] - 1)))
             unit = unit * np.sqrt(self.shares)
         else:
-            factor = 10.0 ** (self.rician_k_db / 10.0) if self.kind == "rician" else 0.0
+            factor = 10.0 ** (self.rician_k_db / 10.0)
             unit = math.sqrt(1.0 / (factor + 1.0)) * (scatter * np.sqrt(self.shares))
             unit[:, 0] = math.sqrt(factor / (factor + 1.0)) * los + unit[:, 0]
         return np.asarray(np.sqrt(self.mean_power)[:, None] * unit, dtype=np.complex128)

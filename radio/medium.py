@@ -45,6 +45,7 @@ class _Emission:
     cyclic: bool
     start: int  # clock of wave[0]
     fraction: float
+    quiet: bool  # weighed to nothing: only the carrier leaks
 
 
 class Medium:
@@ -200,7 +201,7 @@ class Medium:
             wave = ClockedWave(analog, cyclic, ratio)
         elif fraction > 0.0:
             wave = delay(analog, fraction)
-        self._emissions[device] = _Emission(source, wave, cyclic, begin, fraction)
+        self._emissions[device] = _Emission(source, wave, cyclic, begin, fraction, not samples.any())
 
     def mute(self, device: int) -> None:
         self._emissions.pop(device, None)
@@ -223,9 +224,9 @@ class Medium:
         moving = self._track(n)
         for device, emission in self._emissions.items():
             first, segment = _heard(emission, self.clock, n)
-            if not segment.size:
+            if not segment.size or (emission.quiet and self._transmit_mixers[device].leak == 0.0):
                 continue
-            segment = self._oscillators.turn(device, segment, self.clock + first, self.rate_sps)
+            segment = self._oscillators.turn(device, segment, self.clock + first, self.rate_sps, emission.quiet)
             if self._delays_s.size:  # the convolution holds the gains
                 gain: complex | NDArray[np.complex128] = complex(self._gain[device])
             elif moving is not None:

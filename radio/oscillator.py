@@ -57,8 +57,13 @@ class Oscillators:
                 for k in range(self.devices)
             ]
 
-    def turn(self, device: int, wave: NDArray[np.complex128], clock: int, rate_sps: float) -> NDArray[np.complex128]:
-        """`wave` (n,), heard from `clock` on, on the device's carrier. Not in place; `wave` itself where nothing is off."""
+    def turn(
+        self, device: int, wave: NDArray[np.complex128], clock: int, rate_sps: float, quiet: bool = False
+    ) -> NDArray[np.complex128]:
+        """`wave` (n,), heard from `clock` on, on the device's carrier. Not in place; `wave` itself where nothing is off.
+
+        `quiet`: nothing but a carrier's leakage, whose phase noise is not worth drawing.
+        """
         offset = float(self.offsets_hz[device])
         if offset != 0.0:
             wave = wave * phasor(offset / rate_sps, wave.size, clock)
@@ -67,7 +72,7 @@ class Oscillators:
             if self._drift[device] != 0.0:
                 turns += 0.5 * self._drift[device] * ((clock + np.arange(wave.size)) / rate_sps) ** 2
             wave = wave * np.exp(2j * np.pi * turns)
-        if self._noisy:
+        if self._noisy and not quiet:
             wave = wave * np.exp(1j * self._theta[device].phase(clock, wave.size, rate_sps))
         return wave
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from radio.air import ChannelState
 from radio.errors import InputError
+from radio.marker import mark
 from radio.offset import OffsetEstimate, acquire_offset
 from radio.outlier import FALSE_ALARM, gain_dropped
 from radio.pilot import GainEstimate, PilotSettings, estimate_gain, saturated_fraction
@@ -119,6 +120,7 @@ def sound_pilots(
         if hold_samples + guard > 0:
             receiver.receive(hold_samples + guard)
     idle_samples = receiver.receive(tone.window)
+    mark(receiver, "idle", receiver.clock_samples - tone.window, tone.window)
     idle = tone.project(idle_samples)
     noise_variance = max(idle.noise_variance, settings.floor_variance)
     # Taken off the pilots, whose tone need not fit their length; below 4 standard errors it is noise.
@@ -218,6 +220,11 @@ def _sweep(
                 heard = receiver.receive(length)
                 radio.mute()
                 tones[k].append(burst)
+            mark(
+                receiver, "pilot", int(begin) - guard, length,
+                device=k, sweep=sweep, guard_samples=guard, cycles_per_sample=tone.cycles_per_sample,
+                tone_start=int(begin) % tone.window if held else guard,
+            )  # fmt: skip
             saturated[k] |= saturated_fraction(heard) > settings.max_saturated
             pilots[k, sweep] = heard[guard:]
     return _Captures(pilots, starts, tones, saturated)
@@ -388,6 +395,6 @@ class _Judge:
             change = math.remainder(2.0 * math.pi * off * seconds, 2.0 * math.pi)
         carrier = f"; its carrier is {found.offset_hz:+.0f} Hz off" if away else ""
         return (
-            f"{NO_CLOCK}: its phase moved by {math.degrees(change):+.0f} degrees in {1e3 * seconds:.3g} ms between "
-            f"{'pilots' if len(starts) > 1 else 'the halves of its pilot'}{carrier}; {_REMEDY}"
+            f"{NO_CLOCK}: its phase moved by {math.degrees(change):+.0f} degrees (and whole turns) in {1e3 * seconds:.3g} ms "
+            f"between {'pilots' if len(starts) > 1 else 'the halves of its pilot'}{carrier}; {_REMEDY}"
         )
