@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from radio.converter import Converter
 from radio.errors import InputError
+from radio.marker import mark
 from radio.pilot import saturated_fraction
 from radio.radio import Radio
 
@@ -58,6 +59,7 @@ class RadioBank:
         self._receiver = receiver
         self._on_phase = on_phase
         self._closed = False
+        self._phase = ""
         for radio in (*self._transmitters, receiver):
             radio.mute()
             radio.rate_sps = rate_sps
@@ -78,6 +80,7 @@ class RadioBank:
             raise InputError("this air is closed; open a new one")
         try:
             self.mute()
+            self._phase = name
             if self._on_phase is not None:
                 self._on_phase(round_index, name)
             yield
@@ -89,9 +92,13 @@ class RadioBank:
         for device, wave in waves.items():
             self._transmitters[device].transmit(wave, cyclic=True)
         guard = self.guard_samples if waves else 0
-        heard = self._receiver.receive(guard + length)[guard:]
+        heard = self._receiver.receive(guard + length)
         self.mute()
-        return heard
+        label = "idle" if not waves else "pilot" if self._phase == "sound" else "payload"
+        who = {"device": next(iter(waves))} if len(waves) == 1 else {"active": sorted(waves)}
+        start = self._receiver.clock_samples - heard.size
+        mark(self._receiver, label, start, heard.size, guard_samples=guard, **(who if waves else {}))
+        return heard[guard:]
 
     def fault(self, heard: NDArray[np.complex128]) -> str:
         """Why the samples cannot be trusted whatever was sent, or ""."""

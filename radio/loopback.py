@@ -12,6 +12,8 @@ from radio.medium import Medium
 class LoopbackRadio:
     """`Radio` on a `Medium`: transmitter `device` of it, or (device None) its receiver."""
 
+    hardware = "loopback (simulated)"
+
     def __init__(self, medium: Medium, device: int | None = None, *, lo_hz: float | None = None) -> None:
         if device is not None and not 0 <= device < medium.devices:
             raise InputError(f"device is {device}; the medium has devices 0 to {medium.devices - 1}")
@@ -29,6 +31,12 @@ class LoopbackRadio:
     @rate_sps.setter
     def rate_sps(self, value: float) -> None:
         self._medium.rate_sps = float(value)
+
+    @property
+    def full_scale(self) -> int | None:
+        """Code of ADC full scale; None for an ideal converter."""
+        step = self._medium.adc.step
+        return round(1.0 / step) if step else None
 
     @property
     def clock_samples(self) -> int:

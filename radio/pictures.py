@@ -288,7 +288,8 @@ def _pilots(recording: Recording) -> list[_Pilots]:
         if mark.label != "pilot" or device is None or cycles is None or mark.length - guard < 4 * PILOT_BLOCKS:
             continue
         samples = recording.of(mark)[guard:]
-        samples = (samples - samples.mean()) * phasor(-float(cycles), samples.size, guard)
+        start = float(mark.facts.get("tone_start", guard))
+        samples = (samples - samples.mean()) * phasor(-float(cycles), samples.size, start)
         size = samples.size // PILOT_BLOCKS
         found.setdefault(int(device), []).append(
             samples[: size * PILOT_BLOCKS].reshape(PILOT_BLOCKS, size).mean(axis=1)

@@ -26,8 +26,8 @@ class RecordingRadio:
     Args:
         radio: the receiver.
         full_scale: ADC code of full scale, where the radio's samples are code / full scale: 2047 for a loopback ADC of
-            12 bits, 2048 for a Pluto. Recordings are then exact. None: not known.
-        hardware: the receiver in words.
+            12 bits, 2048 for a Pluto. Recordings are then exact. Default: the radio's own `full_scale` if it has one.
+        hardware: the receiver in words; default: the radio's own `hardware` if it has one.
         now: time of day for the recording, RFC 3339 in UTC.
     """
 
@@ -36,12 +36,12 @@ class RecordingRadio:
         radio: Radio,
         *,
         full_scale: int | None = None,
-        hardware: str = "",
+        hardware: str | None = None,
         now: Callable[[], str] = _utc,
     ) -> None:
         self._radio = radio
-        self._full_scale = full_scale
-        self._hardware = hardware
+        self._full_scale: int | None = getattr(radio, "full_scale", None) if full_scale is None else full_scale
+        self._hardware: str = getattr(radio, "hardware", "") if hardware is None else hardware
         self._now = now
         self.recording = False
         self._reset()

@@ -16,7 +16,7 @@ from radio.recording import Mark, Segment
 
 def bench() -> tuple[Medium, RecordingRadio]:
     medium = Medium(Fading(1, 4, "static"), 4, noise_variance=1e-3)
-    return medium, RecordingRadio(LoopbackRadio(medium), full_scale=2047, hardware="loopback", now=lambda: "then")
+    return medium, RecordingRadio(LoopbackRadio(medium), now=lambda: "then")
 
 
 def test_a_recording_holds_what_was_heard_and_when() -> None:
@@ -39,7 +39,12 @@ def test_a_recording_holds_what_was_heard_and_when() -> None:
         Segment(180, 30, 915e6, -3.0, "then"),
         Segment(200, 50, 868e6, -3.0, "then"),
     )
-    assert (done.rate_sps, done.full_scale, done.hardware, done.facts) == (1e6, 2047, "loopback", {"slot": 3})
+    assert (done.rate_sps, done.full_scale, done.hardware, done.facts) == (
+        1e6,
+        2047,
+        "loopback (simulated)",
+        {"slot": 3},
+    )
     assert [(m.label, m.start, m.length) for m in done.marks] == [
         ("slot", 0, 100), ("slot", 100, 50), ("slot", 150, 30), ("slot", 180, 20), ("slot", 200, 5),
     ]  # fmt: skip

@@ -36,8 +36,7 @@ def heard(adc_bits: int | None, interference: float = 0.0) -> tuple[Recording, C
     medium = Medium(
         Fading(DEVICES, 6), 6, noise_variance=1e-2, adc=Converter(adc_bits), offset_hz=20.0, timing_samples=8.0
     )
-    scale = None if adc_bits is None else round(1.0 / Converter(adc_bits).step)
-    radio = RecordingRadio(LoopbackRadio(medium), full_scale=scale)
+    radio = RecordingRadio(LoopbackRadio(medium))
     transmitters = [LoopbackRadio(medium, k) for k in range(DEVICES)]
     with CoherentAir(transmitters, radio, **SETTINGS, adc_bits=adc_bits, on_phase=medium.begin) as air:
         radio.start()
