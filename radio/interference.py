@@ -26,8 +26,8 @@ class Bursts:
         self._mean_gap = rate_sps / settings.burst_rate_hz
         self._length = max(1, round(settings.burst_s * rate_sps))
         self._amplitude = settings.burst_amplitude
-        self._draws = draws
-        self._next = clock - self._length + draws.exponential(self._mean_gap)
+        self._arrivals, self._noise = draws.spawn(2)  # so that arrivals do not depend on where captures end
+        self._next = clock - self._length + self._arrivals.exponential(self._mean_gap)
         self._begun: list[int] = []
 
     def add(self, antenna: NDArray[np.complex128], clock: int) -> None:
@@ -35,9 +35,9 @@ class Bursts:
         end = clock + antenna.size
         while self._next < end:
             self._begun.append(math.floor(self._next))
-            self._next += self._draws.exponential(self._mean_gap)
+            self._next += self._arrivals.exponential(self._mean_gap)
         self._begun = [begin for begin in self._begun if begin + self._length > clock]
         for begin in self._begun:
             first, last = max(begin, clock), min(begin + self._length, end)
-            noise = self._draws.standard_normal(2 * (last - first)).view(np.complex128)
+            noise = self._noise.standard_normal(2 * (last - first)).view(np.complex128)
             antenna[first - clock : last - clock] += self._amplitude / math.sqrt(2.0) * noise

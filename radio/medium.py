@@ -35,7 +35,7 @@ from radio.tone import phasor
 
 __all__ = ["Interferer", "Medium"]
 
-_TRACK_TURNS = 1.0 / 64.0  # of the largest Doppler shift between two instants at which the gain is evaluated
+_TRACK_TURNS = 1.0 / 128.0  # of the largest Doppler shift between two instants at which the gain is evaluated
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class Medium:
         self._delays_s = np.asarray(fading.tap_delays_s, dtype=np.float64)
         self._emissions: dict[int, _Emission] = {}
         self._gain = np.ones(self.devices)
+        self._agc, self._air_correction_db = GainControl(impairments, rate_sps), 0.0
         self.clock = self._air_clock = 0
         self.round_index, self.phase = -1, ""
         self.begin(0, "sound")
@@ -137,8 +138,10 @@ class Medium:
             self.clock = self._air_clock = 0
         elif self.phase == "sound":
             self._air_clock = self.clock
+            self._air_correction_db = self._agc.correction_db
         else:  # the slot is repeated: it happens at the same instant again
             self.clock = self._air_clock
+            self._agc.correction_db = self._air_correction_db
         if not same_round:
             draws = stream(self.seed, "medium", "round", round_index)
             self._paths = self.fading.paths(round_index)
@@ -154,8 +157,9 @@ class Medium:
         if settings.burst_rate_hz > 0.0:
             draws = stream(self.seed, "medium", "bursts", round_index, phase)
             self._bursts = Bursts(settings, draws, self.clock, self.rate_sps)
-        if settings.agc and (phase == "sound" or not same_round):
+        if phase == "sound" or not same_round:
             self._agc = GainControl(settings, self.rate_sps)
+            self._air_correction_db = 0.0
 
     def transmit(self, device: int, samples: NDArray[np.complex128], cyclic: bool, gain_db: float = 0.0) -> None:
         """Device `device` sends `samples` (N,) from the next captured sample on, plus its start offset."""
