@@ -57,8 +57,8 @@ def dbfs(power: NDArray[np.float64]) -> NDArray[np.float64]:
 def spectrum(recording: Recording) -> Picture:
     """Welch's estimate (Hann, half overlapped), one line for each kind of slot; all of the capture where none is marked."""
     groups = _groups(recording)
-    shortest = min(m.length for marks in groups.values() for m in marks)
-    longest = max(sum(m.length for m in marks) for marks in groups.values())
+    lengths = {label: [m.length - m.guard for m in marks] for label, marks in groups.items()}
+    shortest, longest = min(map(min, lengths.values())), max(map(sum, lengths.values()))
     points = _power_of_two(max(8, min(1024, max(64, shortest), longest)))
     rate, unit, scale = _frequency(recording)
     lines: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
@@ -78,7 +78,9 @@ def spectrum(recording: Recording) -> Picture:
     x, y = lines[strongest]
     top = int(np.argmax(y))
     floor = float(np.median(lines.get("idle", lines[strongest])[1]))
-    where = f"{x[top]:+.3g} {unit}".strip() if recording.rate_sps else f"{x[top]:+.3g} of the rate"
+    where = f"{x[top]:+.3g} {unit}" if recording.rate_sps else f"{x[top]:+.3g} of the rate"
+    if x[top] == 0.0:
+        where = "the carrier"
     above = f"{_db(y[top] - floor)} above {'idle' if 'idle' in lines else 'the median'}"
     title = f"Spectrum: strongest line {_db(y[top])}FS at {where}, {above}."
 
@@ -236,7 +238,7 @@ def energy(recording: Recording) -> Picture:
         axes.plot(middles, trace, color=MUTED if marks else BLUE, linewidth=0.6, alpha=0.55 if marks else 1.0, zorder=1)
         shown: set[str] = set()
         for mark, power in zip(marks, powers, strict=True):
-            ends = [mark.start * stretch, (mark.start + mark.length) * stretch]
+            ends = [(mark.start + mark.guard) * stretch, (mark.start + mark.length) * stretch]
             named = mark.label not in shown and len(shown) < MOST_KINDS
             axes.plot(ends, [power, power], color=colours[mark.label], linewidth=3.0, solid_capstyle="butt", zorder=3,
                       label=_plural(mark.label) if named else None)  # fmt: skip
@@ -263,9 +265,13 @@ def energy(recording: Recording) -> Picture:
         axes.set_ylabel("power (dBFS)")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
 
-    caption = f"Grey: mean over {block:,} samples." if marks else f"Mean over {block:,} samples; no slot is marked."
+    caption = (
+        f"Bars without guard; grey: mean over {block:,} samples."
+        if marks
+        else f"Mean over {block:,} samples; no slot is marked."
+    )
     if any("device" in m.facts for m in marks) and len(marks) <= MOST_LABELS:
-        caption += " Numbers over pilots are devices."
+        caption += " Numbers are devices."
     return Picture("energy", title, caption, draw)
 
 
@@ -273,7 +279,7 @@ def _groups(recording: Recording) -> dict[str, list[Mark]]:
     """Marks by kind, the most common kinds only; the whole capture where nothing usable is marked."""
     groups: dict[str, list[Mark]] = {}
     for mark in recording.marks:
-        if mark.length >= 64:
+        if mark.length - mark.guard >= 64:
             groups.setdefault(mark.label, []).append(mark)
     if not groups or len(groups) > MOST_KINDS:
         return {"capture": [Mark("capture", 0, recording.samples.size)]}
@@ -284,11 +290,10 @@ def _pilots(recording: Recording) -> list[_Pilots]:
     found: dict[int, list[NDArray[np.complex128]]] = {}
     for mark in recording.marks:
         device, cycles = mark.facts.get("device"), mark.facts.get("cycles_per_sample")
-        guard = int(mark.facts.get("guard_samples") or 0)
-        if mark.label != "pilot" or device is None or cycles is None or mark.length - guard < 4 * PILOT_BLOCKS:
+        samples = recording.of(mark)
+        if mark.label != "pilot" or device is None or cycles is None or samples.size < 4 * PILOT_BLOCKS:
             continue
-        samples = recording.of(mark)[guard:]
-        start = float(mark.facts.get("tone_start", guard))
+        start = float(mark.facts.get("tone_start", mark.guard))
         samples = (samples - samples.mean()) * phasor(-float(cycles), samples.size, start)
         size = samples.size // PILOT_BLOCKS
         found.setdefault(int(device), []).append(
@@ -318,9 +323,9 @@ def _spots(recording: Recording) -> list[tuple[int, int, str]]:
     """Neighbouring slots of one kind as (start, end, name); nothing where that would be too many."""
     spots: list[tuple[int, int, str]] = []
     for mark in recording.marks:
-        name = mark.label
+        name = _plural(mark.label)
         if "sweep" in mark.facts:
-            name += f"s, sweep {int(mark.facts['sweep']) + 1}"
+            name += f", sweep {int(mark.facts['sweep']) + 1}"
         if spots and spots[-1][2] == name:
             spots[-1] = (spots[-1][0], mark.start + mark.length, name)
         else:
@@ -329,7 +334,7 @@ def _spots(recording: Recording) -> list[tuple[int, int, str]]:
 
 
 def _short(mark: Mark) -> str:
-    return str(mark.facts["device"]) if mark.label == "pilot" and "device" in mark.facts else mark.label
+    return str(mark.facts["device"]) if "device" in mark.facts else mark.label
 
 
 def _plural(label: str) -> str:

@@ -55,6 +55,11 @@ class Mark:
     length: int
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def guard(self) -> int:
+        """Samples at the beginning that the receiver threw away."""
+        return min(max(int(self.facts.get("guard_samples") or 0), 0), self.length - 1)
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -88,8 +93,8 @@ class Recording:
             object.__setattr__(self, "total", self.samples.size)
 
     def of(self, mark: Mark) -> NDArray[np.complex128]:
-        """The samples of a mark, guard included."""
-        return self.samples[mark.start : mark.start + mark.length]
+        """The samples of a mark that its receiver used: without the guard, in which a transmission may still begin."""
+        return self.samples[mark.start + mark.guard : mark.start + mark.length]
 
 
 def plain(value: Any) -> Any:

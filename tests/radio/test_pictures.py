@@ -126,9 +126,17 @@ def test_the_energy_of_every_slot() -> None:
     bars = [line for line in axes.lines if len(np.asarray(line.get_xdata())) == 2]
     levels = [float(bar.get_ydata()[0]) for bar in bars]
     assert levels == pytest.approx([-60.0, -20.0, 20 * math.log10(0.5), 20 * math.log10(0.3)], abs=0.15)
-    assert list(bars[1].get_xdata()) == pytest.approx([2.048, 2.048 + (LENGTH + GUARD) / 1e3])
+    assert list(bars[1].get_xdata()) == pytest.approx([2.048 + GUARD / 1e3, 2.048 + (LENGTH + GUARD) / 1e3])
     assert [text.get_text() for text in axes.texts] == ["idle", "0", "1", "payload"]
     assert axes.get_xlabel() == "time (ms)" and axes.get_ylabel() == "power (dBFS)"
+
+
+def test_the_guard_of_a_slot_does_not_count() -> None:
+    """A transmission that begins late leaves the level as it is; it would be 3 dB low with the guard."""
+    samples = np.concatenate([np.zeros(1024, dtype=np.complex128), tone(0.1, 1024)])
+    late = Recording(samples, RATE, marks=(Mark("payload", 0, 2048, {"guard_samples": 1024}),))
+    assert "\u221220.0\u00a0dBFS to \u221220.0\u00a0dBFS" in energy(late).title
+    assert "strongest line \u221220.0\u00a0dBFS" in spectrum(late).title
 
 
 ODD = {
@@ -143,6 +151,11 @@ ODD = {
     ),
     "seven kinds": Recording(tone(0.2, 5000), 1e6, marks=tuple(Mark(f"kind {i}", 700 * i, 700) for i in range(7))),
     "a mark of all": Recording(tone(0.2, 5000), 1e6, marks=(Mark("W-LAN $x^2$ <b>", 0, 5000),)),
+    "guards that cannot be": Recording(
+        tone(0.2, 5000),
+        1e6,
+        marks=(Mark("a", 0, 100, {"guard_samples": 500}), Mark("b", 100, 900, {"guard_samples": -3})),
+    ),
     "sixty devices": a_round([0.1] * 60),
 }
 
