@@ -111,9 +111,9 @@ class EnergyAir:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """(K,) unbiased |h|^2, its variance, and whether to trust it."""
         power, quality = np.zeros(self.devices), np.zeros(self.devices, dtype=bool)
+        waves = random_phases(self._seed, self.devices, self.pilot_window, "pilot", round_index)
         for k in range(self.devices):
-            wave = random_phases(self._seed, self.pilot_window, "pilot", round_index, k)
-            heard = self._bank.slot({k: wave}, self.pilot_window)
+            heard = self._bank.slot({k: waves[k]}, self.pilot_window)
             if self._bank.fault(heard):
                 continue
             measured = measure_power(heard, floor, 1, self.distortion * float(np.mean(np.abs(heard) ** 2)))
@@ -177,11 +177,8 @@ class EnergyAir:
         state: ChannelState,
         plan: AirPlan,
     ) -> SlotPower:
-        waves = {
-            int(k): amplitudes[k] * random_phases(self._seed, self.window, "payload", round_index, p, s, int(k))
-            for k in active
-            if amplitudes[k] > 0.0
-        }
+        phases = random_phases(self._seed, self.devices, self.window, "payload", round_index, p, s)
+        waves = {int(k): amplitudes[k] * phases[k] for k in active if amplitudes[k] > 0.0}
         heard = self._bank.slot(waves, self.window)
         if fault := self._bank.fault(heard):
             return SlotPower(math.nan, math.nan, fault)

@@ -126,7 +126,12 @@ class EnergyStatistics:
         total = self.mapping.decode(energies, unit, floor, active)
         signal = np.maximum(energies - floor[..., None], 0.0)
         split = 1.0 - 1.0 / np.maximum(active, 1)[..., None]
-        spread = (split * signal**2 + 2.0 * floor[..., None] * signal + floor[..., None] ** 2) / self.slot_window
+        bound = (split * signal**2 + 2.0 * floor[..., None] * signal + floor[..., None] ** 2) / self.slot_window
+        # The samples' scatter, which the receiver would see, is taken at its mean.
+        scatter = energy_variance(
+            np.swapaxes(received[..., None] * codewords, -1, -2), noise_variance, self.slot_window
+        )
+        spread = np.minimum(bound, scatter)
         spread = spread.sum(axis=-1) + (floor**2 / self.window if self.mapping.slots == 1 else 0.0)
         return total, np.asarray((self.mapping.slope / unit) ** 2 * spread)
 

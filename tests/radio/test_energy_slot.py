@@ -41,12 +41,12 @@ def test_measured_power_and_its_variance(powers) -> None:
 
 def clean(window: int = 4096) -> np.ndarray:
     noise = stream(2, "noise").standard_normal((window, 2)).view(np.complex128)[:, 0] * math.sqrt(0.01 / 2)
-    return random_phases(1, window, "a") + random_phases(1, window, "b") + noise
+    return random_phases(1, 2, window, "two").sum(axis=0) + noise
 
 
 def test_a_burst_in_part_of_the_slot_is_noticed() -> None:
     samples = clean()
-    samples[1000:1200] += 2.0 * random_phases(9, 200, "burst")
+    samples[1000:1200] += 2.0 * random_phases(9, 1, 200, "burst")[0]
     assert "part of a slot" in measure_power(samples, 0.01, 2).fault
     samples = clean()
     samples[3000:] = 0.0  # a transmitter that stopped
