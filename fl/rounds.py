@@ -65,7 +65,7 @@ def run_round(
     order = RoundOrder(slot, round_seed(seed, slot), learning.perturbations, learning.mu)
     transport.open(order)
     state = air.sound(slot)
-    plan = power.plan(state, limits.noise_std, limits.saturation, limits.truncation, limits.backoff)
+    plan = power.plan(state, limits.noise_std, limits.saturation, limits.truncation, limits.backoff, rule=air.mode.plan)
     received = transport.collect(plan)
     if received.erased:
         update = RoundUpdate(order.seed, order.mu, order.perturbations, ())

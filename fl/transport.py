@@ -35,6 +35,7 @@ class Truth:
 
     sent: NDArray[np.float64]  # x_k, noise included
     clean: NDArray[np.float64]  # p_k
+    total: NDArray[np.float64]  # (P,) what an air without errors would have received
 
 
 class Transport(Protocol):
@@ -87,7 +88,7 @@ class InProcess:
             if plan.active[k]:
                 sent[k] = device.release(self._run_id, self._order.slot, projections)
                 clean[k] = device.clean(projections)
-        self._truth = Truth(sent, clean)
+        self._truth = Truth(sent, clean, self._air.mode.outcome(sent[plan.active]))
         return self._air.aggregate(self._order.slot, sent, plan)
 
     def commit(self, update: RoundUpdate) -> None:

@@ -1,0 +1,62 @@
+"""Whole tiny runs in every radio mode, at both fidelities and in the named surroundings."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from fl.config import Experiment
+from fl.diagnostics import read_diagnostics
+from fl.journal import read_history
+from fl.run import execute
+from fl.run_folder import create
+from radio.errors import InputError
+
+MODES = ("ideal", "tdma", "coherent", "energy", "vote")
+QUICK = {"learning.rounds": 3, "task.test_examples": 10, "run.evaluate_examples": 10, "learning.parameters": ["*norm*"]}
+
+
+def run(make_experiment, folder, **radio) -> tuple[dict, list[dict], list]:
+    experiment = make_experiment({**QUICK, **{f"radio.{key}": value for key, value in radio.items()}})
+    made = create(folder / "run", experiment)
+    summary = execute(made, quiet=True)
+    return summary, read_diagnostics(made.path), read_history(made.path).updates
+
+
+@pytest.mark.parametrize("fidelity", ["sample", "symbol"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_in_every_mode(make_experiment, tmp_path, mode, fidelity) -> None:
+    summary, lines, _ = run(
+        make_experiment, tmp_path, mode=mode, fidelity=fidelity, snr_db=60.0, window=1024, pilot_window=1024
+    )
+    assert summary["finished"] and summary["rounds"] == 3 and summary["epsilon"] <= 0.5
+    assert len(lines) == 3 + summary["erased"]
+    if mode == "vote":
+        assert all(abs(line["received"][0]) == sum(line["active"]) for line in lines if not line["erased"])
+        assert all(abs(line["truth"][0]) in (0.0, 3.0) for line in lines)
+    elif mode != "ideal":
+        assert summary["aggregate_nmse_db"] < 0.0
+
+
+@pytest.mark.parametrize("mode", ["tdma", "energy", "vote"])
+def test_a_run_on_free_running_radios(make_experiment, tmp_path, mode) -> None:
+    summary, _, _ = run(make_experiment, tmp_path, mode=mode, profile="pluto-bench", window=2048, pilot_window=2048)
+    assert summary["rounds"] == 3 and summary["erased"] == 0
+    if mode != "vote":
+        assert summary["aggregate_nmse_db"] < -15.0
+
+
+def test_a_vote_moves_by_the_learning_rate(make_experiment, tmp_path) -> None:
+    _, lines, updates = run(make_experiment, tmp_path, mode="vote", snr_db=60.0)
+    rates = [1e-2 * 0.5 * (1 + math.cos(math.pi * t / 3)) for t in range(3)]
+    for line, update, rate in zip(lines, updates, rates, strict=True):
+        assert update.steps == (pytest.approx(math.copysign(rate, line["received"][0])),)
+
+
+def test_a_profile_and_its_contradiction(make_experiment) -> None:
+    experiment = make_experiment({"radio.profile": "textbook", "radio.mode": "energy"})
+    assert experiment.radio.described == "energy mode, profile textbook"
+    assert Experiment().radio.described == "coherent mode, rayleigh fading at 20 dB"
+    with pytest.raises(InputError, match=r"radio.snr_db = 40.0 beside radio.profile = 'textbook'"):
+        make_experiment({"radio.profile": "textbook", "radio.snr_db": 40})
