@@ -77,6 +77,7 @@ class EnergyAir:
         self._bank = bank
         self._seed = seed
         self._sounded: tuple[int, ChannelState] | None = None
+        self._idle_fault = ""
 
     @property
     def mode(self) -> Mode:
@@ -86,9 +87,8 @@ class EnergyAir:
         """An idle slot, then every device's sequence alone. `gains` are |h|: their phase is 0."""
         with self._bank.phase(round_index, "sound"):
             idle = self._bank.slot({}, self.idle_window)
-            trusted = not self._bank.fault(idle)
             silence = measure_power(idle, 0.0, 0)
-            trusted &= not silence.fault
+            self._idle_fault = self._bank.fault(idle) or silence.fault
             floor = max(silence.power, self._bank.floor_variance)
             if self.average_power is None:
                 power, variance, quality = self._pilots(round_index, floor)
@@ -101,7 +101,7 @@ class EnergyAir:
             gain_variance=variance / (4.0 * np.where(positive > 0.0, positive, np.inf)),
             offset_hz=np.zeros(self.devices),
             noise_variance=floor,
-            quality=quality & trusted,
+            quality=quality & (not self._idle_fault),
         )
         self._sounded = (round_index, state)
         return state
@@ -141,7 +141,7 @@ class EnergyAir:
         active = np.flatnonzero(plan.active)
         used, reason = 0, ""
         if not active.size or not plan.alignment > 0.0:
-            reason = "no active device"
+            reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
         else:
             with self._bank.phase(round_index, "air"):
                 for p in range(count):

@@ -53,6 +53,7 @@ class TdmaAir:
         self.distortion = 10.0 ** (distortion_dbc / 10.0)
         self._bank = bank
         self._sounded: tuple[int, ChannelState] | None = None
+        self._idle_fault = ""
 
     @property
     def mode(self) -> Mode:
@@ -65,12 +66,12 @@ class TdmaAir:
         window = self.waveform.window
         with self._bank.phase(round_index, "sound"):
             idle = self._bank.slot({}, window)
-            idle_fault = self._bank.fault(idle)
+            self._idle_fault = self._bank.fault(idle)
             floor = self._bank.noise_floor(idle)
             for k in range(self.devices):
                 comb, fault = self._hear(k, 0.0, 1.0, floor)
                 gains[k], offsets[k] = comb.tones[0] / PILOT, comb.offset_hz
-                quality[k] = not fault and not idle_fault
+                quality[k] = not fault and not self._idle_fault
         variance = np.full(self.devices, floor / window / PILOT**2)
         power = np.abs(gains) ** 2
         quality &= np.isfinite(power) & (power >= self.min_pilot_ratio * variance)
@@ -114,7 +115,8 @@ class TdmaAir:
         sent = np.clip(wanted, -1.0, 1.0)
         values, variances = np.full(payloads.shape, np.nan), np.full(payloads.shape, np.nan)
         if not plan.active.any():
-            return values, variances, "no active device", 0
+            reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
+            return values, variances, reason, 0
         with self._bank.phase(round_index, "air"):
             for p in range(payloads.shape[1]):
                 for k in np.flatnonzero(plan.active):

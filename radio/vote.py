@@ -107,6 +107,7 @@ class VoteAir:
         self._bank = bank
         self._seed = seed
         self._sounded: tuple[int, ChannelState] | None = None
+        self._idle_fault = ""
 
     @property
     def mode(self) -> Mode:
@@ -116,11 +117,11 @@ class VoteAir:
         """The noise floor, from an idle slot. `gains` are 1: nothing is known of them."""
         with self._bank.phase(round_index, "sound"):
             idle = self._bank.slot({}, self.window)
-            trusted = not self._bank.fault(idle)
+            self._idle_fault = self._bank.fault(idle)
         floor = self._bank.noise_floor(idle)
         ones = np.ones(self.devices)
         state = ChannelState(
-            ones.astype(np.complex128), np.inf * ones, 0.0 * ones, floor, np.full(self.devices, trusted)
+            ones.astype(np.complex128), np.inf * ones, 0.0 * ones, floor, np.full(self.devices, not self._idle_fault)
         )
         self._sounded = (round_index, state)
         return state
@@ -139,7 +140,9 @@ class VoteAir:
         turn = np.exp(1j * vote_phases(self._seed, round_index, self.devices, count))
         amplitudes = np.minimum(np.abs(plan.precoders), 1.0)
         energies = np.full((2, count), np.nan)
-        slots, reason = 0, "" if active.size else "no active device"
+        slots, reason = 0, ""
+        if not active.size:
+            reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
         if not reason:
             with self._bank.phase(round_index, "air"):
                 for p in range(count):

@@ -24,10 +24,11 @@ def run(make_experiment, folder, **radio) -> tuple[dict, list[dict], list]:
     return summary, read_diagnostics(made.path), read_history(made.path).updates
 
 
-@pytest.mark.parametrize("fidelity", ["sample", "symbol"])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "fidelity"), [(m, f) for m in MODES for f in ("sample", "symbol") if (m, f) != ("ideal", "symbol")]
+)
 def test_a_run_in_every_mode(make_experiment, tmp_path, mode, fidelity) -> None:
-    summary, lines, _ = run(
+    summary, lines, updates = run(
         make_experiment, tmp_path, mode=mode, fidelity=fidelity, snr_db=60.0, window=1024, pilot_window=1024
     )
     assert summary["finished"] and summary["rounds"] == 3 and summary["epsilon"] <= 0.5
@@ -35,23 +36,16 @@ def test_a_run_in_every_mode(make_experiment, tmp_path, mode, fidelity) -> None:
     if mode == "vote":
         assert all(abs(line["received"][0]) == sum(line["active"]) for line in lines if not line["erased"])
         assert all(abs(line["truth"][0]) in (0.0, 3.0) for line in lines)
+        # A vote moves by the learning rate, whatever the payloads' size.
+        rates = [1e-2 * 0.5 * (1 + math.cos(math.pi * t / 3)) for t in range(3)]
+        assert [abs(update.steps[0]) for update in updates if update.steps] == pytest.approx(rates)
     elif mode != "ideal":
         assert summary["aggregate_nmse_db"] < 0.0
 
 
-@pytest.mark.parametrize("mode", ["tdma", "energy", "vote"])
-def test_a_run_on_free_running_radios(make_experiment, tmp_path, mode) -> None:
-    summary, _, _ = run(make_experiment, tmp_path, mode=mode, profile="pluto-bench", window=2048, pilot_window=2048)
-    assert summary["rounds"] == 3 and summary["erased"] == 0
-    if mode != "vote":
-        assert summary["aggregate_nmse_db"] < -15.0
-
-
-def test_a_vote_moves_by_the_learning_rate(make_experiment, tmp_path) -> None:
-    _, lines, updates = run(make_experiment, tmp_path, mode="vote", snr_db=60.0)
-    rates = [1e-2 * 0.5 * (1 + math.cos(math.pi * t / 3)) for t in range(3)]
-    for line, update, rate in zip(lines, updates, rates, strict=True):
-        assert update.steps == (pytest.approx(math.copysign(rate, line["received"][0])),)
+def test_a_run_on_free_running_radios(make_experiment, tmp_path) -> None:
+    summary, _, _ = run(make_experiment, tmp_path, mode="energy", profile="pluto-bench", window=2048, pilot_window=2048)
+    assert summary["rounds"] == 3 and summary["erased"] == 0 and summary["aggregate_nmse_db"] < -15.0
 
 
 def test_a_profile_and_its_contradiction(make_experiment) -> None:

@@ -186,7 +186,7 @@ def test_samples_that_are_not_finite_are_an_erasure_or_nobody_to_trust() -> None
     state = air.sound(1)
     assert not state.quality.any()
     got = air.aggregate(1, np.ones((2, 1)), air.mode.plan(state, 1.0, truncation=0.1))
-    assert got.erased and got.reason == "no active device"
+    assert got.erased and got.reason == "no active device; idle slot: received samples are not finite"
 
 
 def test_deep_fade_is_left_out_and_the_sum_is_of_the_active_set() -> None:
