@@ -110,8 +110,7 @@ def _explain(experiment: Experiment, quiet: bool) -> None:
     learning, privacy, radio = experiment.learning, experiment.privacy, experiment.radio
     _say(
         f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s), "
-        f"task {experiment.task.name}, model {experiment.model.source}, "
-        + radio.described
+        f"task {experiment.task.name}, model {experiment.model.source}, " + radio.described
     )
     if not privacy.enabled:
         _say("privacy is OFF: batches are not secret and no noise is added")
