@@ -6,7 +6,7 @@ reception; a receiver that records (`radio.recorder.RecordingRadio`) keeps it as
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from radio.radio import Radio
 
@@ -31,5 +31,5 @@ def mark(receiver: Radio, label: str, start: int, length: int, **facts: Any) -> 
         facts: what else there is to know, public facts only: `device`, `sweep`, `perturbation`, `active` (device
             numbers), `guard_samples`, `cycles_per_sample` (of a tone). docs/recordings.md lists those with a meaning.
     """
-    if isinstance(receiver, Marker):
-        receiver.mark(label, start, length, **facts)
+    if hasattr(receiver, "mark"):  # isinstance of a Protocol would take 40 us
+        cast(Marker, receiver).mark(label, start, length, **facts)
