@@ -6,7 +6,7 @@ A device's start offset and phase must hold from its pilot to the payload: one t
 every start is late by an unknown time, one start a round (`hold`): the tone runs on, and pilots and payloads are weights on
 it. Without a shared clock nothing holds; sounding finds the phases moved and the round is an erasure that says so.
 
-Frequency-selective channels need no other waveform: see `tone`.
+Frequency-selective channels need no other waveform: see `tone` and decision 11.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class PilotJudge:
             above = 10.0 * math.log10(estimate.residual_power / max(self.noise_variance, 1e-300))
             return f"interference in its pilot: residual {above:.1f} dB above the idle slot's noise"
         if moves:
-            return "interference in its pilot: it is not steady"
+            return "its pilot is not steady: interference, or a gain that moves (switch automatic gain control off)"
         if weak:
             ratio = 10.0 * math.log10(max(power, 1e-300) / max(estimate.variance, 1e-300))
             return f"its pilot has {ratio:.1f} dB, {settings.min_snr_db:g} dB are needed; lengthen the pilots"
@@ -149,8 +149,12 @@ class PilotJudge:
         whole = 10.0 ** (found.snr_db / 10.0) * self.noise_variance / tone.size >= 0.5 * heard
         strong = found.trusted and found.snr_db >= self.settings.min_snr_db
         off = found.offset_hz - estimate.offset_hz
-        away = abs(off) > 5.0 * found.standard_error_hz + self.rate_sps / (4.0 * tone.size)
-        if not (strong and whole and (moves or away)):
+        least = self.settings.max_phase_change_deg / 360.0 * self.rate_sps / tone.size
+        away = abs(off) > 5.0 * found.standard_error_hz + least
+        # Two phases `change` apart deviate from their mean by tan^2(change / 2) of its power: does that explain it?
+        explained = math.tan(moved.change / 2.0) ** 2
+        turns = moves and abs(moved.change) > 5.0 * moved.standard_error and explained > moved.excess / 2.0
+        if not (strong and whole and (turns or away)):
             return ""
         change, seconds = moved.change, moved.seconds
         if away and len(starts) > 1:  # its phase at each pilot's start, by the offset it has
