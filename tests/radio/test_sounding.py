@@ -76,8 +76,8 @@ def test_quiet_rounds_say_how_sure_they_are() -> None:
 @pytest.mark.parametrize("held", [False, True])
 def test_free_running_oscillators_are_refused(sample_snr_db: float, held: bool) -> None:
     air = bench(sample_snr_db, held=held, oscillator_ppm=20.0)
-    errors, reasons = play(air)
-    assert errors.size == 0 and len(reasons) == 12
+    errors, reasons = play(air, 5)
+    assert errors.size == 0 and len(reasons) == 5
     for reason in reasons:
         assert (
             "no shared clock: its phase moved by" in reason and "reference clock" in reason and "energy mode" in reason
@@ -162,11 +162,11 @@ def test_dc_offset_and_image_are_measured_and_do_not_reach_the_sum() -> None:
 
 def test_bursts_in_the_air_slot_are_erased_and_what_is_left_is_right() -> None:
     """Bursts 5 dB over the noise for a tenth of a window: 0.8 dB of the mean residual."""
-    quiet, _ = play(bench(0.0, 4096), 60)
+    quiet, _ = play(bench(0.0, 4096), 40)
     loud = 10 ** (5 / 20)
     air = bench(0.0, 4096, burst_rate_hz=30.0, burst_s=4e-4, burst_amplitude=loud)
-    errors, reasons = play(air, 60)
-    assert len(reasons) > 3 and all("burst" in reason or "interference" in reason for reason in reasons)
+    errors, reasons = play(air, 40)
+    assert len(reasons) > 2 and all("burst" in reason or "interference" in reason for reason in reasons)
     assert np.mean(errors**2) < 1.5 * np.mean(quiet**2)
 
 
@@ -219,11 +219,11 @@ def test_held_tones_stay_on_at_nothing_and_are_silent_after_a_failure_or_close()
 def test_the_bench_profile_is_within_a_percent_or_refused(shared: bool) -> None:
     place = profile("pluto-bench").shared_clock() if shared else profile("pluto-bench")
     medium = place.medium(5, 1)
-    errors, reasons = play(air_on(medium, 16384, 50_032), 5)
+    errors, reasons = play(air_on(medium, 16384, 50_032), 3)
     if shared:
         assert not reasons and np.sqrt(np.mean(errors**2)) < 0.01 * 5
     else:
-        assert len(reasons) == 5 and all("no shared clock" in reason for reason in reasons)
+        assert len(reasons) == 3 and all("no shared clock" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("spread_samples", [2.0, 30.0])
@@ -239,7 +239,7 @@ def test_echoes_are_one_complex_number_to_a_tone(spread_samples: float) -> None:
         medium = Medium(Fading(DEVICES, 9, "rayleigh", **settings), 9, noise_variance=1e-3)
         air = air_on(medium, 1024, None, guard=96)
         values = []
-        for t in range(40):
+        for t in range(25):
             state = air.sound(t)
             if name == "echoes":
                 truth = medium.response(air.tone.cycles_per_sample * 1e6) * 10 ** (-15 / 20)
