@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
+from fl import session
 from fl.config import Experiment
 from fl.diagnostics import read_diagnostics
-from fl.journal import read_history
+from fl.journal import Journal, read_history
+from fl.rounds import train
 from fl.run import execute
 from fl.run_folder import create
+from fl.transport import InProcess
 from radio.errors import InputError
 
 MODES = ("ideal", "tdma", "coherent", "energy", "vote")
+LOUD = {"snr_db": 60.0, "window": 1024, "pilot_window": 1024}
 QUICK = {"learning.rounds": 3, "task.test_examples": 10, "run.evaluate_examples": 10, "learning.parameters": ["*norm*"]}
 
 
@@ -24,13 +29,9 @@ def run(make_experiment, folder, **radio) -> tuple[dict, list[dict], list]:
     return summary, read_diagnostics(made.path), read_history(made.path).updates
 
 
-@pytest.mark.parametrize(
-    ("mode", "fidelity"), [(m, f) for m in MODES for f in ("sample", "symbol") if (m, f) != ("ideal", "symbol")]
-)
-def test_a_run_in_every_mode(make_experiment, tmp_path, mode, fidelity) -> None:
-    summary, lines, updates = run(
-        make_experiment, tmp_path, mode=mode, fidelity=fidelity, snr_db=60.0, window=1024, pilot_window=1024
-    )
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_in_every_mode(make_experiment, tmp_path, mode) -> None:
+    summary, lines, updates = run(make_experiment, tmp_path, mode=mode, **LOUD)
     assert summary["finished"] and summary["rounds"] == 3 and summary["epsilon"] <= 0.5
     assert len(lines) == 3 + summary["erased"]
     if mode == "vote":
@@ -41,6 +42,34 @@ def test_a_run_in_every_mode(make_experiment, tmp_path, mode, fidelity) -> None:
         assert [abs(update.steps[0]) for update in updates if update.steps] == pytest.approx(rates)
     elif mode != "ideal":
         assert summary["aggregate_nmse_db"] < 0.0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_round_loop_at_symbol_fidelity(make_experiment, tmp_path, mode) -> None:
+    changes = {"radio.mode": mode, "radio.fidelity": "symbol", **{f"radio.{k}": v for k, v in LOUD.items()}}
+    experiment = make_experiment({**QUICK, **changes})
+    task = session.experiment_task(experiment)
+    replica = session.build_replica(experiment, task)
+    charge = session.charge_of(experiment)
+    devices = session.build_devices(experiment, task, replica.likelihood, charge, tmp_path / "ledger")
+    air, journal, slots = session.build_air(experiment), Journal(tmp_path, {"run_id": "r"}), []
+    train(
+        experiment.run.seed,
+        experiment.learning,
+        session.limits_of(experiment, devices),
+        InProcess("r", replica, devices, air),
+        air,
+        journal,
+        slots.append,
+        lambda: False,
+    )
+    session.close_ledgers(devices)
+    assert journal.history.rounds == 3
+    for slot in slots:
+        if slot.received.erased or mode == "vote":
+            continue
+        error = abs(slot.received.total[0] - slot.truth.total[0])
+        assert error <= 6 * math.sqrt(slot.received.variance[0]) + 0.15 * np.abs(slot.truth.sent).sum()
 
 
 def test_a_run_on_free_running_radios(make_experiment, tmp_path) -> None:
