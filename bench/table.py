@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -34,7 +35,7 @@ def publish(bench: str, rows: list[Row], quick: bool, file: Path | None) -> None
     for column in ("row", "value", "unit", "note"):
         table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
     for row in rows:
-        table.add_row(row.name, f"{row.value:.4g}", row.unit, row.note)
+        table.add_row(escape(row.name), f"{row.value:.4g}", escape(row.unit), escape(row.note))
     Console().print(table)
     if file is not None:
         result = {"bench": bench, "machine": machine(), "quick": quick, "rows": [asdict(row) for row in rows]}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from fl.radio_command import radio_app
 from radio.errors import InputError, PairzeroError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(radio_app, name="radio")
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting.")]
 
@@ -110,7 +112,7 @@ def _explain(experiment: Experiment, quiet: bool) -> None:
         f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s)"
         + (f" in each of {learning.local_steps} local steps, " if learning.local_steps > 1 else ", ")
         + f"task {experiment.task.name}, model {experiment.model.source}, "
-        + ("ideal air" if radio.mode == "ideal" else f"{radio.fading} fading at {radio.snr_db:g} dB")
+        + radio.described
     )
     if not privacy.enabled:
         _say("privacy is OFF: batches are not secret and no noise is added")

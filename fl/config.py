@@ -90,7 +90,11 @@ class Learning(_Section):
 
 
 class Radio(_Section):
-    mode: Literal["coherent", "ideal"] = "coherent"
+    mode: Literal["coherent", "energy", "vote", "tdma", "ideal"] = "coherent"  # vote needs learning.payload = "sign"
+    fidelity: Literal["sample", "symbol"] = "sample"  # symbol: exact statistics of flat fading and noise, no waveforms
+    profile: Literal["none", "textbook", "pluto-room", "pluto-bench"] = "none"  # none: fading to adc_bits below
+    shared_clock: bool = False  # one reference clock for all radios of a profile
+    mapping: Literal["signed", "augmented", "affine", "reed"] = "signed"  # of energy mode
     fading: Literal["rayleigh", "rician", "static"] = "rayleigh"
     rician_k_db: float = 6.0
     coherence_rounds: Count = 1
@@ -104,6 +108,14 @@ class Radio(_Section):
     pilot_window: Annotated[int, Field(ge=64, le=1 << 20)] = 1024
     rate_sps: Positive = 1e6
     truncation: Annotated[float, Field(ge=0, lt=1)] = 0.05  # devices with |h|^2 below this share of the mean sit out
+
+    @property
+    def described(self) -> str:
+        """The air in a few words."""
+        if self.mode == "ideal":
+            return "ideal air"
+        place = f"{self.fading} fading at {self.snr_db:g} dB" if self.profile == "none" else f"profile {self.profile}"
+        return f"{self.mode} mode, {place}"
 
 
 class Privacy(_Section):
@@ -123,6 +135,7 @@ class Run(_Section):
     evaluate_every: Count = 100
     evaluate_examples: Count = 500  # held-out examples at intervals; the last evaluation uses all of them
     threads: Annotated[int, Field(ge=1)] | None = None
+    record_every: Annotated[int, Field(ge=0)] = 0  # record what the receiver heard in slots 0, N, 2 N, ...; 0: nothing
     first_order: bool = False  # also train the same model with first-order AdamW, as a yardstick
 
 
@@ -152,6 +165,26 @@ class Experiment(_Section):
             raise ValueError(
                 f"radio.path_loss_db has {len(losses)} values for learning.devices = {self.learning.devices}; "
                 "give one number for all or one per device"
+            )
+        if self.radio.mode == "vote" and self.learning.payload != "sign":
+            raise ValueError(
+                f"radio.mode = 'vote' carries signs, but learning.payload = {self.learning.payload!r}; set learning.payload = "
+                "'sign' (a round then moves by learning.rate along the majority's sign), or use another mode"
+            )
+        surroundings = (
+            "fading", "rician_k_db", "coherence_rounds", "snr_db", "path_loss_db", "offset_hz", "timing_samples",
+            "dac_bits", "adc_bits",
+        )  # fmt: skip
+        for key in surroundings if self.radio.profile != "none" else ():
+            if getattr(self.radio, key) != Radio.model_fields[key].default:
+                raise ValueError(
+                    f"radio.{key} = {getattr(self.radio, key)!r} beside radio.profile = {self.radio.profile!r}, which says "
+                    "what the air is like; leave one of them out"
+                )
+        if self.run.record_every and (self.radio.mode == "ideal" or self.radio.fidelity == "symbol"):
+            raise ValueError(
+                f"run.record_every = {self.run.record_every}, but an air with radio.mode = {self.radio.mode!r} and "
+                f"radio.fidelity = {self.radio.fidelity!r} has no samples to record; leave one of them out"
             )
         if self.task.name == "reviews" and self.task.examples_per_device > 1000:
             raise ValueError(

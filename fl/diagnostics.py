@@ -31,7 +31,7 @@ def record(slot: Slot, seconds: float) -> dict[str, Any]:
         "erased": received.erased,
     }
     if truth is not None:
-        line["truth"] = _finite(truth.sent[plan.active].sum(axis=0))
+        line["truth"] = _finite(truth.total)
         line["signal"] = _finite(truth.clean[plan.active].sum(axis=0))
         line["nonfinite"] = int(truth.nonfinite.sum())  # a device tells nobody (design decision 7)
     return line

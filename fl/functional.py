@@ -177,8 +177,8 @@ def _linear(
 ) -> Tensor:
     """Bias and correction of each point's rows first, then x W' of all rows added in one product, as `linear` does it."""
     moved = None if bias is None or bias.moved is None else bias.moved.to(x.dtype)
-    corrected = weight is not None and weight.u is not None and weight.v is not None
-    if copies == 1 and not corrected:
+    u, v = (None, None) if weight is None else (weight.u, weight.v)
+    if copies == 1 and u is None:
         return functional.linear(x, module.weight, module.bias if moved is None else moved[0])
     flat = x.reshape(-1, x.shape[-1])
     shape = (copies, len(flat) // copies, module.out_features)
@@ -186,9 +186,9 @@ def _linear(
         start = moved[:, None]
     else:
         start = x.new_zeros(1) if module.bias is None else module.bias
-    if corrected:
-        right = flat.view(copies, -1, x.shape[-1]) @ weight.v.to(x.dtype)
-        y = torch.baddbmm(start, right[..., : weight.u.shape[-1]], weight.u.to(x.dtype).mT)
+    if u is not None and v is not None:
+        right = flat.view(copies, -1, x.shape[-1]) @ v.to(x.dtype)
+        y = torch.baddbmm(start, right[..., : u.shape[-1]], u.to(x.dtype).mT)
     else:
         y = start.expand(shape).clone(memory_format=torch.contiguous_format)
     return y.view(-1, shape[-1]).addmm_(flat, module.weight.mT).view(*x.shape[:-1], shape[-1])

@@ -92,7 +92,7 @@ def run_round(
     order = RoundOrder(slot, drawn, learning.perturbations, learning.mu, learning.local_steps, rate)
     transport.open(order)
     state = air.sound(slot)
-    plan = power.plan(state, limits.noise_std, limits.saturation, limits.truncation, limits.backoff)
+    plan = power.plan(state, limits.noise_std, limits.saturation, limits.truncation, limits.backoff, rule=air.mode.plan)
     # a device that walked has come back bit for bit: nobody's probes are in the weights
     probe = UNTOUCHED if order.local_steps > 1 else transport.probe
     unmoved = RoundUpdate(order.seed, order.mu, order.perturbations, probe)

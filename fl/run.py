@@ -14,6 +14,7 @@ from fl.config import Experiment
 from fl.diagnostics import Diagnostics, mean_snr_db, nmse_db, read_diagnostics
 from fl.journal import Journal, read_history
 from fl.progress import RunProgress
+from fl.recordings import Recordings
 from fl.run_folder import RunFolder, version, write_atomic, write_json
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
 from radio.errors import BudgetError, InputError, StoppedEarly
@@ -102,7 +103,9 @@ class _Execution:
         learning = self.experiment.learning
         try:
             self._catch_up()
-            air = session.build_air(self.experiment)
+            every = self.experiment.run.record_every
+            recordings = Recordings(self.folder.path, every, self.experiment.radio.model_dump()) if every else None
+            air = session.build_air(self.experiment, recordings.listen if recordings else None)
             diagnostics = Diagnostics(self.folder.path)
             transport = InProcess(self.run_id, self.replica, self.devices, air)
             history = self.journal.history
@@ -120,6 +123,8 @@ class _Execution:
                         nonlocal last
                         now = time.monotonic()
                         diagnostics.write(slot, now - last)
+                        if recordings is not None:
+                            recordings.after(slot)
                         self.progress.slot(slot)
                         due = slot.rounds % self.experiment.run.evaluate_every == 0 and slot.rounds < learning.rounds
                         if due and not slot.received.erased:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,8 @@ from privacy.noise import ReproducibleSecret, Secret, SystemSecret
 from privacy.sampling import accounted_rate
 from radio.air import Air
 from radio.errors import InputError
-from radio.ideal import IdealAir
-from radio.loopback_air import loopback_air
+from radio.modes import open_air
+from radio.radio import Radio
 from radio.streams import stream
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -123,12 +123,9 @@ def set_threads(experiment: Experiment) -> None:
         torch.set_num_threads(experiment.run.threads)
 
 
-def build_air(experiment: Experiment) -> Air:
-    radio, devices = experiment.radio, experiment.learning.devices
-    if radio.mode == "ideal":
-        return IdealAir(devices)
-    settings = radio.model_dump(exclude={"mode"})
-    return loopback_air(devices, experiment.run.seed, **settings)
+def build_air(experiment: Experiment, listen: Callable[[Radio], Radio] | None = None) -> Air:
+    """The air of the experiment; `listen` wraps its receiver, if it has one."""
+    return open_air(experiment.learning.devices, experiment.run.seed, listen=listen, **experiment.radio.model_dump())
 
 
 def charge_of(experiment: Experiment) -> Charge | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,16 @@ class Truth:
 
     sent: NDArray[np.float64]  # x_k, noise included
     clean: NDArray[np.float64]  # p_k
-    nonfinite: NDArray[np.int64]  # projections that were NaN or infinite and counted as 0
+    nonfinite: NDArray[np.int64]  # (K,) projections that were NaN or infinite and counted as 0
+    total: NDArray[np.float64]  # (P,) what an air without errors would have received
+
+
+class _Measured(NamedTuple):
+    """The first three of a `Truth`, before anything is on the air."""
+
+    sent: NDArray[np.float64]
+    clean: NDArray[np.float64]
+    nonfinite: NDArray[np.int64]
 
 
 class Transport(Protocol):
@@ -77,7 +86,7 @@ class InProcess:
         self._air = air
         self._order: RoundOrder | None = None
         self._projections: list[NDArray[np.float64]] = []
-        self._walked: Truth | None = None
+        self._walked: _Measured | None = None
         self._truth: Truth | None = None
 
     def open(self, order: RoundOrder) -> None:
@@ -91,7 +100,7 @@ class InProcess:
         projections = self._replica.projections(together, order.seed, order.perturbations, order.mu)
         self._projections = np.split(projections, np.cumsum([len(batch) for batch in batches])[:-1])
 
-    def _walk(self, order: RoundOrder) -> Truth:
+    def _walk(self, order: RoundOrder) -> _Measured:
         """Everybody's local steps, one device after another on the one replica."""
         self._check_budgets(order, self._members)
         first = order.slot * order.local_steps
@@ -103,7 +112,7 @@ class InProcess:
         for device in self._members:
             walks.append(walk(device, self._replica, order))
             self._replica.restore(start)
-        return Truth(*(np.array(each) for each in zip(*walks, strict=True)))
+        return _Measured(*(np.array(each) for each in zip(*walks, strict=True)))
 
     def _check_budgets(self, order: RoundOrder, devices: Iterable[Device]) -> None:
         for device in devices:
@@ -119,8 +128,7 @@ class InProcess:
         if self._walked is not None:
             active = plan.active[:, None]
             sent, clean = np.where(active, self._walked.sent, 0.0), np.where(active, self._walked.clean, 0.0)
-            self._truth = Truth(sent, clean, np.where(plan.active, self._walked.nonfinite, 0))
-            return self._air.aggregate(order.slot, self._truth.sent, plan)
+            return self._transmit(order, plan, _Measured(sent, clean, np.where(plan.active, self._walked.nonfinite, 0)))
         self._check_budgets(order, (d for d, active in zip(self._members, plan.active, strict=True) if active))
         sent = np.zeros((self.devices, order.perturbations))
         clean = np.zeros_like(sent)
@@ -130,8 +138,12 @@ class InProcess:
                 sent[k] = device.release(self._run_id, order.slot, projections)
                 clean[k] = device.clean(projections)
                 nonfinite[k] = np.count_nonzero(~np.isfinite(projections))
-        self._truth = Truth(sent, clean, nonfinite)
-        return self._air.aggregate(order.slot, sent, plan)
+        return self._transmit(order, plan, _Measured(sent, clean, nonfinite))
+
+    def _transmit(self, order: RoundOrder, plan: AirPlan, measured: _Measured) -> Received:
+        total = self._air.mode.outcome(measured.sent[plan.active])
+        self._truth = Truth(measured.sent, measured.clean, measured.nonfinite, total)
+        return self._air.aggregate(order.slot, measured.sent, plan)
 
     def commit(self, update: RoundUpdate) -> None:
         self._replica.update(update)

@@ -1,9 +1,9 @@
 """Power control under own noise.
 
 The noise that protects is fixed before the run; the channel decides only how loud a device must be to arrive
-aligned with the others, and which devices are in too deep a fade to take part. No data enters: the estimates come
-from pilots, which depend on none. So neither the amplitude nor who was left out tells anything about an example,
-and no wrong estimate can cost privacy.
+like the others (how is the radio mode's own rule), and which devices are in too deep a fade to take part. No data
+enters: the estimates come from pilots, which depend on none. So neither the amplitude nor who was left out tells
+anything about an example, and no wrong estimate can cost privacy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radio.air import AirPlan, ChannelState
+from radio.air import AirPlan, ChannelState, PlanRule
 from radio.errors import InputError
 from radio.inversion import plan_inversion
 
@@ -50,8 +50,9 @@ def plan(
     backoff: float = DEFAULT_BACKOFF,
     peak_amplitude: float = 1.0,
     mean_gain_power: float | None = None,
+    rule: PlanRule = plan_inversion,
 ) -> AirPlan:
-    """What everybody is told before the air slot: channel inversion under a peak limit.
+    """What everybody is told before the air slot, by the mode's rule and under a peak limit.
 
     state            channel estimates of this round
     noise_std        own noise of each device, (K,) or one number, payload units
@@ -60,10 +61,11 @@ def plan(
     backoff          standard deviations of noise that must fit below full scale
     peak_amplitude   transmit limit, share of DAC full scale
     mean_gain_power  E|h|^2 if it is known; else the mean of this sounding
+    rule             of the mode (`air.mode.plan`); channel inversion for coherent
 
     Raises InputError for impossible limits.
     """
-    return plan_inversion(
+    return rule(
         state,
         payload_peak(noise_std, saturation, backoff),
         truncation=truncation,

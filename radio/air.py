@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ class ChannelState:
 
     Attributes:
         gains: (K,) complex gain, received amplitude (ADC full scale = 1) per transmitted amplitude (DAC full
-            scale = 1), as predicted for the moment the air slot begins.
-        gain_variance: (K,) variance of each complex gain estimate, E|h_hat - h|^2.
+            scale = 1), as predicted for the moment the air slot begins. Modes that measure powers only know no
+            phase: theirs is 0.
+        gain_variance: (K,) variance of each complex gain estimate, E|h_hat - h|^2; of |h_hat| where the phase is
+            unknown.
         offset_hz: (K,) residual carrier offset estimates.
         noise_variance: receiver noise per complex sample, E|n|^2, ADC full scale squared.
         quality: (K,) False: this device's estimate is not to be trusted.
@@ -34,9 +36,11 @@ class AirPlan:
     """What everybody is told before the air slot.
 
     Attributes:
-        precoders: (K,) complex amplitude a device applies per unit of payload; 0 for devices left out.
+        precoders: (K,) complex amplitude a device applies; 0 for devices left out. Per unit of payload where amplitudes
+            add (coherent, tdma, ideal); at the codeword 1 where energies add (energy, vote).
         active: (K,) who transmits.
-        alignment: eta, common received amplitude per unit of payload after inversion.
+        alignment: what arrives from every active device: eta, the amplitude per unit of payload (coherent, ideal), or
+            the power of the codeword 1 (energy). 1 where nothing is equalised (tdma, vote).
         payload_peak: |x| at which the strongest-driven device reaches DAC full scale.
     """
 
@@ -52,7 +56,8 @@ class Received:
 
     Attributes:
         total: (P,) estimate of sum_k x_k over the active set, payload units; NaN when erased.
-        variance: (P,) its predicted variance from receiver noise alone, payload units squared.
+        variance: (P,) its predicted variance from what happens at the receiver alone, payload units squared: noise, and
+            where energies add the devices' random cross terms; not the errors of the channel estimates.
         snr_db: (P,) SNR per received scalar after integration: one full-scale payload (`payload_peak`) against the
             noise of one real dimension, as the receiver measured it. It describes the air, not the payloads sent.
         erased: True: cannot be trusted (saturation, interference, no active device); no number may be used.
@@ -70,6 +75,52 @@ class Received:
     transmit_power_dbfs: NDArray[np.float64]
 
 
+NoiseSource = Literal["own", "others", "receiver"]
+
+
+class PlanRule(Protocol):
+    """How a mode turns a sounding into an `AirPlan`; depends on the channel alone, never on data."""
+
+    def __call__(
+        self,
+        state: ChannelState,
+        payload_peak: float,
+        *,
+        truncation: float,
+        amplitude_max: float = 1.0,
+        mean_gain_power: float | None = None,
+    ) -> AirPlan: ...
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What the floors above must know of a mode; they never ask for its name.
+
+    Attributes:
+        name: for messages and reports.
+        csi: what sounding must find out: "complex" gains (a common reference clock), their "magnitude", or "none".
+        counts_for_privacy: which noise may count against an observer of the air. "own", what the device itself added,
+            counts everywhere. Where amplitudes add in phase, the noise of the other devices and of the receiver may be
+            counted as well, if the user opts into that threat (design decision 5). In the other modes an observer tells
+            the devices apart by slot, by sequence or by phase; what they send is post-processing of the noised payload
+            (decision 10) and no accounting rests on secret phases, so only own noise counts.
+        plan: power control of the mode.
+        one_bit: only the sign of a payload is sent, and `total` is +-(active count).
+    """
+
+    name: str
+    csi: Literal["complex", "magnitude", "none"]
+    counts_for_privacy: tuple[NoiseSource, ...]
+    plan: PlanRule
+    one_bit: bool = False
+
+    def outcome(self, payloads: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) `total` of an air without errors for the active devices' payloads (n, P); a tied vote is 0."""
+        if not self.one_bit:
+            return np.asarray(payloads.sum(axis=0))
+        return np.sign(np.where(payloads >= 0.0, 1.0, -1.0).sum(axis=0)) * payloads.shape[0]
+
+
 class Air(Protocol):
     """`sound(t)`, then any number of `aggregate(t, ...)`, then the next round.
 
@@ -77,6 +128,9 @@ class Air(Protocol):
     """
 
     devices: int
+
+    @property
+    def mode(self) -> Mode: ...
 
     def sound(self, round_index: int) -> ChannelState: ...
 

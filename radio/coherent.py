@@ -2,7 +2,11 @@
 
 A round is: idle slot, pilot sweeps (`sound`), then one slot for each perturbation in which all active devices send
 their tone at complex amplitude precoder * x_k at the same time and the receiver projects the sum once (`aggregate`).
-A device's start offset and phase must hold from its pilot to the payload: one trigger or one time base a round.
+A device's start offset and phase must hold from its pilot to the payload: one trigger or one time base a round, or, where
+every start is late by an unknown time, one start a round (`hold`): the tone runs on, and pilots and payloads are weights on
+it. Without a shared clock nothing holds; sounding finds the phases moved and the round is an erasure that says so.
+
+Frequency-selective channels need no other waveform: see `tone` and decision 11.
 """
 
 from __future__ import annotations
@@ -13,13 +17,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import AirPlan, ChannelState, Received
+from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
-from radio.pilot import PilotSettings, saturated_fraction, sound_pilots
+from radio.marker import mark
+from radio.outlier import block_statistics, gain_dropped
+from radio.pilot import PilotSettings, saturated_fraction
 from radio.radio import Radio
+from radio.sounding import Sounding, hold, sound_pilots
 from radio.tone import Tone, ToneEstimate, phasor
+
+COHERENT = Mode("coherent", "complex", ("own", "others", "receiver"), plan_inversion)
 
 
 class CoherentAir:
@@ -30,10 +39,11 @@ class CoherentAir:
         receiver: the radio that listens; its `clock_samples` is the time base of carrier-offset correction.
         window: samples over which a payload is integrated.
         pilot_window: samples of a pilot (default: `window`).
-        pilot_repeats: pilot sweeps a round; 2 where a residual offset must be estimated.
+        pilot_repeats: pilot sweeps a round; 2 where a residual offset must be estimated, and wherever the shared clock is
+            not beyond doubt: a single pilot shows a moving phase only within its own length.
         rate_sps: set on every radio.
         guard_samples: lead-in of every burst, thrown away; at least the largest start offset in samples.
-        offset_prior_hz: see `PilotSettings`.
+        offset_prior_hz, offset_range_hz, max_phase_change_deg: see `PilotSettings`.
         receive_gain_db: manual gain, held for the whole run so that pilots and payloads see the same.
         adc_bits: of the receiver's converter (its quantisation is the least noise floor); None for an ideal one.
         min_pilot_snr_db: see `PilotSettings.min_snr_db`.
@@ -41,8 +51,12 @@ class CoherentAir:
         distortion_dbc: residual, relative to the signal, that is our own (converters, offset within the window).
         max_saturated: fraction of ADC samples at full scale beyond which a slot is erased.
         truncation: default of `plan`: a device below this fraction of the mean gain power is left out.
+        hold_samples: None: every pilot and payload is a start of its own. Else one cyclic start a round, this many samples
+            to wait for the last of them, then weights; needs `WeighableRadio`s and a shared clock.
         on_phase: called with (round, "sound" | "air") before each; a simulated medium selects its draws there.
     """
+
+    mode = COHERENT
 
     def __init__(
         self,
@@ -62,6 +76,9 @@ class CoherentAir:
         distortion_dbc: float = -30.0,
         max_saturated: float = 1e-3,
         truncation: float = 0.1,
+        offset_range_hz: float = 0.0,
+        max_phase_change_deg: float = 10.0,
+        hold_samples: int | None = None,
         on_phase: Callable[[int, str], None] | None = None,
     ) -> None:
         if not transmitters:
@@ -81,11 +98,22 @@ class CoherentAir:
             min_snr_db=min_pilot_snr_db,
             max_saturated=max_saturated,
             floor_variance=Converter(adc_bits).noise_variance,
+            offset_range_hz=offset_range_hz,
+            max_phase_change_deg=max_phase_change_deg,
         )
+        if hold_samples is not None:
+            if hold_samples < 0 or offset_prior_hz > 0.0 or offset_range_hz > 0.0:
+                raise InputError(
+                    f"hold_samples is {hold_samples} with offset_prior_hz {offset_prior_hz} and offset_range_hz "
+                    f"{offset_range_hz}; holding needs at least 0 samples and a shared clock (no offsets to correct)"
+                )
+            for radio in transmitters:
+                hold(radio)
+        self.hold_samples = hold_samples
         self._transmitters = list(transmitters)
         self._receiver = receiver
         self._on_phase = on_phase
-        self._sounded: tuple[int, ChannelState, int] | None = None
+        self._sounded: tuple[int, Sounding] | None = None
         self._closed = False
         for radio in (*self._transmitters, receiver):
             radio.mute()
@@ -93,23 +121,38 @@ class CoherentAir:
         receiver.receive_gain_db = receive_gain_db
 
     def sound(self, round_index: int) -> ChannelState:
-        """Pilots of every device, one after another. Muted afterwards, whatever happened."""
+        """Pilots of every device, one after another. Muted afterwards, whatever happened (held: weighed to nothing)."""
         self._check_open()
+        self._sounded = None
         try:
             if self._on_phase is not None:
                 self._on_phase(round_index, "sound")
-            state, reference = sound_pilots(
+            sounding = sound_pilots(
                 self._transmitters,
                 self._receiver,
                 self.tone,
                 self.pilots,
                 interference=self.interference,
                 distortion=self.distortion,
+                hold_samples=self.hold_samples,
             )
-        finally:
+        except BaseException:
             self.mute()
-        self._sounded = (round_index, state, reference)
-        return state
+            raise
+        if self.hold_samples is None:
+            self.mute()
+        self._sounded = (round_index, sounding)
+        return sounding.state
+
+    @property
+    def receive_gain_db(self) -> float:
+        """Of the receiver, manual."""
+        return self._receiver.receive_gain_db
+
+    @property
+    def sounding(self) -> Sounding | None:
+        """All that the last round's pilots told, faults by device included; None before the first."""
+        return None if self._sounded is None else self._sounded[1]
 
     def plan(self, state: ChannelState, payload_peak: float) -> AirPlan:
         """Channel inversion with this air's truncation; see `plan_inversion`."""
@@ -124,7 +167,8 @@ class CoherentAir:
             raise InputError(
                 f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
             )
-        _, state, reference = self._sounded
+        _, sounding = self._sounded
+        state = sounding.state
         count = payloads.shape[1]
         wanted = np.where(plan.active, plan.precoders, 0.0)[:, None] * np.where(plan.active[:, None], payloads, 0.0)
         # Limiting the complex amplitude keeps the waveform a tone; limiting rails would add harmonics.
@@ -133,17 +177,24 @@ class CoherentAir:
         total, variance, snr_db = np.full(count, np.nan), np.full(count, np.nan), np.full(count, np.nan)
         slots = 0
         reason = ""
-        if not plan.active.any() or not plan.alignment > 0.0:
-            reason = "no active device"
+        if sounding.clock_moves:
+            reason = sounding.reason
+        elif not plan.active.any() or not plan.alignment > 0.0:
+            reason = "no active device" + (f"; {sounding.reason}" if sounding.reason else "")
         else:
             try:
                 if self._on_phase is not None:
                     self._on_phase(round_index, "air")
                 for p in range(count):
                     slots += 1
-                    heard = self._slot(sent[:, p], plan.active, state, reference)
-                    estimate = self.tone.project(heard[self.guard_samples :], start=self.guard_samples)
-                    reason = self._fault(heard, estimate, state, plan)
+                    heard, start = self._slot(sent[:, p], plan.active, sounding)
+                    mark(
+                        self._receiver, "payload", self._receiver.clock_samples - heard.size, heard.size,
+                        perturbation=p, active=np.flatnonzero(plan.active), guard_samples=self.guard_samples,
+                        cycles_per_sample=self.tone.cycles_per_sample, tone_start=start,
+                    )  # fmt: skip
+                    estimate = self.tone.project(heard[self.guard_samples :], start=start)
+                    reason = self._fault(heard, start, estimate, state, plan)
                     if reason:
                         break
                     total[p] = estimate.amplitude.real / plan.alignment
@@ -151,7 +202,10 @@ class CoherentAir:
                     noise = max((estimate.noise_variance + state.noise_variance) / 2.0, self.pilots.floor_variance)
                     variance[p] = noise / (2.0 * self.tone.window * plan.alignment**2)
                     snr_db[p] = 10.0 * math.log10(plan.payload_peak**2 / variance[p]) if variance[p] > 0.0 else math.inf
-            finally:
+            except BaseException:
+                self._silence()
+                raise
+            if self.hold_samples is None:
                 self.mute()
         if reason:
             total[:] = variance[:] = snr_db[:] = np.nan
@@ -169,22 +223,42 @@ class CoherentAir:
         )
 
     def _slot(
-        self, amplitudes: NDArray[np.complex128], active: NDArray[np.bool_], state: ChannelState, reference: int
-    ) -> NDArray[np.complex128]:
-        """All active devices at once, each turning against its own estimated carrier offset."""
+        self, amplitudes: NDArray[np.complex128], active: NDArray[np.bool_], sounding: Sounding
+    ) -> tuple[NDArray[np.complex128], int]:
+        """All active devices at once, and the instant of the tone at which the window begins.
+
+        Each device turns against its own estimated carrier offset; held tones are weighed and run on.
+        """
         length = self.guard_samples + self.tone.window
-        start = self._receiver.clock_samples - reference
+        if self.hold_samples is not None:
+            for k in np.flatnonzero(active):
+                hold(self._transmitters[k]).weigh(complex(amplitudes[k]))
+            start = (self._receiver.clock_samples + self.guard_samples) % self.tone.window
+            heard = self._receiver.receive(length)
+            for k in np.flatnonzero(active):
+                hold(self._transmitters[k]).weigh(0.0)
+            return heard, start
+        elapsed = self._receiver.clock_samples - sounding.reference
         base = self.tone.samples(length)
         for k in np.flatnonzero(active):
             wave = amplitudes[k] * base
-            if state.offset_hz[k] != 0.0:
-                wave *= phasor(-state.offset_hz[k] / self._receiver.rate_sps, length, start)
+            offset_hz = sounding.state.offset_hz[k]
+            if offset_hz != 0.0:
+                wave *= phasor(-offset_hz / self._receiver.rate_sps, length, elapsed)
             self._transmitters[k].transmit(wave, cyclic=False)
         heard = self._receiver.receive(length)
         self.mute()
-        return heard
+        return heard, self.guard_samples
 
-    def _fault(self, heard: NDArray[np.complex128], estimate: ToneEstimate, state: ChannelState, plan: AirPlan) -> str:
+    def _silence(self) -> None:
+        """Mute after a failure; held tones do not come back without another sounding."""
+        if self.hold_samples is not None:
+            self._sounded = None
+        self.mute()
+
+    def _fault(
+        self, heard: NDArray[np.complex128], start: int, estimate: ToneEstimate, state: ChannelState, plan: AirPlan
+    ) -> str:
         """Why this slot cannot be trusted, or ""."""
         if not np.all(np.isfinite(heard.view(np.float64))):
             return "received samples are not finite"
@@ -197,6 +271,24 @@ class CoherentAir:
         if estimate.residual_power > allowed:
             above = 10.0 * math.log10(estimate.residual_power / max(state.noise_variance, 1e-300))
             return f"interference: residual {above:.1f} dB above the sounded noise floor"
+        bins = self.tone.noise_bins
+        if gain_dropped(state.noise_variance, max(estimate.noise_variance, self.pilots.floor_variance), bins):
+            return "the noise fell since sounding: the receive gain moved; switch automatic gain control off"
+        tone = self.tone.samples(self.tone.window)
+        blocks = block_statistics(
+            heard[self.guard_samples :],
+            tone,
+            estimate.amplitude * complex(self.tone.samples(1, start)[0]),
+            dc=estimate.dc,
+            image=estimate.image,
+            noise_variance=max(estimate.noise_variance, self.pilots.floor_variance),
+            noise_bins=bins,
+        )
+        if blocks.burst and blocks.burst_power > self.distortion * signal:
+            return f"interference: a burst {blocks.burst_db:.1f} dB above the rest of the window"
+        if blocks.wander and blocks.wander_power > self.distortion * signal:
+            away = 10.0 * math.log10(blocks.wander_power / signal)
+            return f"interference: the tone is not steady within the window ({away:.0f} dB of full scale)"
         # Half as much again as all devices at full scale: the channel's estimates are not that wrong.
         most = 1.5 * float(np.abs(state.gains[plan.active]).sum()) + 6.0 * estimate.standard_error
         if abs(estimate.amplitude) > most:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import AirPlan, ChannelState, Received
+from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
+
+IDEAL = Mode("ideal", "none", ("own",), plan_inversion)
 
 
 class IdealAir:
     """Exact sum over the active set: unit gains, no noise, no limit on amplitude."""
+
+    mode = IDEAL
 
     def __init__(self, devices: int) -> None:
         if devices < 1:

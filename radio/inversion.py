@@ -1,4 +1,4 @@
-"""Power control: channel inversion under a peak-power limit of each device, with truncation of deep fades."""
+"""Power control of modes that add amplitudes: channel inversion under a peak limit, with truncation of deep fades."""
 
 from __future__ import annotations
 
@@ -33,23 +33,37 @@ def plan_inversion(
         amplitude_max: A_max <= 1, DAC full scales.
         mean_gain_power: E|h|^2 if it is known; else the mean over the devices of this sounding.
     """
-    if not (math.isfinite(payload_peak) and payload_peak > 0.0):
-        raise InputError(f"payload_peak is {payload_peak}; a positive finite payload is needed")
-    if not (math.isfinite(truncation) and truncation >= 0.0):
-        raise InputError(f"truncation is {truncation}; allowed: a finite fraction of the mean gain power, at least 0")
-    if not 0.0 < amplitude_max <= 1.0:
-        raise InputError(f"amplitude_max is {amplitude_max}; allowed: above 0 and at most 1 (DAC full scale)")
-    finite = np.isfinite(state.gains)
-    power = np.where(finite, np.abs(np.where(finite, state.gains, 0.0)) ** 2, 0.0)
-    if mean_gain_power is None:
-        mean_gain_power = float(power[finite].mean()) if finite.any() else 0.0
-    active = np.asarray(state.quality, dtype=bool) & finite & (power > 0.0) & (power >= truncation * mean_gain_power)
+    check_limits(payload_peak, truncation, amplitude_max)
+    power, active = active_set(state, truncation, mean_gain_power)
     precoders = np.zeros(state.gains.shape, dtype=np.complex128)
     alignment = 0.0
     if active.any():
         alignment = math.sqrt(float(power[active].min())) * amplitude_max / payload_peak
         precoders[active] = alignment / state.gains[active]
     return AirPlan(precoders, active, alignment, float(payload_peak))
+
+
+def check_limits(payload_peak: float, truncation: float, amplitude_max: float) -> None:
+    """InputError for limits that no plan can keep."""
+    if not (math.isfinite(payload_peak) and payload_peak > 0.0):
+        raise InputError(f"payload_peak is {payload_peak}; a positive finite payload is needed")
+    if not (math.isfinite(truncation) and truncation >= 0.0):
+        raise InputError(f"truncation is {truncation}; allowed: a finite fraction of the mean gain power, at least 0")
+    if not 0.0 < amplitude_max <= 1.0:
+        raise InputError(f"amplitude_max is {amplitude_max}; allowed: above 0 and at most 1 (DAC full scale)")
+
+
+def active_set(
+    state: ChannelState, truncation: float, mean_gain_power: float | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(K,) |h|^2 and (K,) who takes part: trusted, and |h|^2 >= truncation * mean |h|^2."""
+    finite = np.isfinite(state.gains)
+    power = np.where(finite, np.abs(np.where(finite, state.gains, 0.0)) ** 2, 0.0)
+    if mean_gain_power is None:
+        mean_gain_power = float(power[finite].mean()) if finite.any() else 0.0
+    return power, np.asarray(state.quality, dtype=bool) & finite & (power > 0.0) & (
+        power >= truncation * mean_gain_power
+    )
 
 
 def check_payloads(payloads: NDArray[np.float64], plan: AirPlan, devices: int) -> NDArray[np.float64]:

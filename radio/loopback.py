@@ -12,13 +12,15 @@ from radio.medium import Medium
 class LoopbackRadio:
     """`Radio` on a `Medium`: transmitter `device` of it, or (device None) its receiver."""
 
-    def __init__(self, medium: Medium, device: int | None = None, *, lo_hz: float = 915e6) -> None:
+    hardware = "loopback (simulated)"
+
+    def __init__(self, medium: Medium, device: int | None = None, *, lo_hz: float | None = None) -> None:
         if device is not None and not 0 <= device < medium.devices:
             raise InputError(f"device is {device}; the medium has devices 0 to {medium.devices - 1}")
         self._medium = medium
         self._device = device
         self._closed = False
-        self.lo_hz = lo_hz
+        self.lo_hz = medium.lo_hz if lo_hz is None else lo_hz
         self.transmit_gain_db = 0.0
         self.receive_gain_db = 0.0
 
@@ -29,6 +31,12 @@ class LoopbackRadio:
     @rate_sps.setter
     def rate_sps(self, value: float) -> None:
         self._medium.rate_sps = float(value)
+
+    @property
+    def full_scale(self) -> int | None:
+        """Code of ADC full scale; None for an ideal converter."""
+        step = self._medium.adc.step
+        return round(1.0 / step) if step else None
 
     @property
     def clock_samples(self) -> int:
@@ -42,6 +50,13 @@ class LoopbackRadio:
         if samples.ndim != 1 or samples.size == 0:
             raise InputError(f"samples have shape {samples.shape}; a vector of at least one sample is needed")
         self._medium.transmit(self._device, samples, cyclic, self.transmit_gain_db)
+
+    def weigh(self, value: complex) -> None:
+        if self._closed:
+            raise InputError("weigh on a closed loopback radio; open a new one")
+        if self._device is None:
+            raise InputError("this loopback radio is the medium's receiver and sends nothing; name a device")
+        self._medium.weigh(self._device, value)
 
     def receive(self, n: int) -> NDArray[np.complex128]:
         if self._closed:

@@ -2,13 +2,16 @@
 
 For every sample the receiver sees
 
-    y = ADC( g_rx ( sum_k 10^(gain_k/20) h_k e^{2 pi j f_k t} DAC(s_k)(t - tau_k) + interference + n ) )
+    y = ADC( rx( g_rx ( sum_k g_k h_k(t) e^{j theta_k(t)} tx_k(DAC(s_k))(t - tau_k) + interference + n ) ) )
 
-h_k block fading; f_k residual carrier offset, drawn for each device and round; tau_k start offset, uniform in
-[0, timing_samples], real-valued, drawn for each device and round and held through it (a device keeps its time base
-from the pilots to the payload; what changes between starts is `jitter_samples`). The DAC's output is delayed as a
-band-limited signal: the whole samples by indexing, the fraction by a phase ramp over its spectrum, so that any waveform
-is shifted correctly, edges included. Sampling clocks are common: 1 ppm of drift in a window of 4,096 is 0.004 samples.
+h_k fading (`Fading`: blocks, or correlated in time within the round as well; several paths are a convolution whose gains
+hold for the round). theta_k the carrier against the receiver's (`Oscillators`): a residual offset drawn for each device and
+round, and what `Impairments` add. tau_k start offset, uniform in [0, timing_samples], real-valued, drawn for each device
+and round and held through it (a device keeps its time base from the pilots to the payload); what changes between starts
+is `jitter_samples`, and `Impairments.start_jitter_s`. tx and rx are the mixers (`Mixer`), g_k the stepped transmit gain.
+The DAC's output is delayed as a band-limited signal: the whole samples by indexing, the fraction by a phase ramp over
+its spectrum, so that any waveform is shifted correctly, edges included. A device whose oscillator is off plays its
+samples by that oscillator (`ClockedWave`).
 """
 
 from __future__ import annotations
@@ -20,27 +23,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.converter import Converter
+from radio.delay import EDGE, ClockedWave, delay, echo, padded
 from radio.errors import InputError
 from radio.fading import Fading
+from radio.frontend import GainControl, StepGain, mixers
+from radio.impairments import NONE, Impairments
+from radio.interference import Bursts, Interferer
+from radio.oscillator import Oscillators
 from radio.streams import stream
 from radio.tone import phasor
 
-_EDGE = 32  # samples kept either side of a delayed burst for the ringing of its edges
+__all__ = ["Interferer", "Medium"]
 
-
-@dataclass(frozen=True)
-class Interferer:
-    """Somebody else's carrier: amplitude at the receiver's antenna (DAC full scale = 1), offset from ours."""
-
-    amplitude: float
-    offset_hz: float
+_TRACK_TURNS = 1.0 / 128.0  # of the largest Doppler shift between two instants at which the gain is evaluated
 
 
 @dataclass(frozen=True)
 class _Emission:
-    wave: NDArray[np.complex128]
+    source: NDArray[np.complex128]  # as handed over, before the DAC
+    wave: NDArray[np.complex128] | ClockedWave  # as sent, delayed by the fraction of a sample
     cyclic: bool
     start: int  # clock of wave[0]
+    fraction: float
+    quiet: bool  # weighed to nothing: only the carrier leaks
 
 
 class Medium:
@@ -50,9 +55,13 @@ class Medium:
         fading: gains of the K devices by round.
         seed: of all draws of this medium.
         noise_variance: E|n|^2 per complex sample at the antenna, in units of (DAC full scale)^2.
+        rate_sps: sampling rate.
+        lo_hz: carrier frequency; ppm are of it.
+        dac, adc: converters; default 12 bits.
         offset_hz: standard deviation of the residual carrier offset.
         timing_samples: largest start offset.
         jitter_samples: standard deviation of an additional start offset drawn at every start; sounding cannot see it.
+        impairments: of the radios; default none.
     """
 
     def __init__(
@@ -62,11 +71,13 @@ class Medium:
         *,
         noise_variance: float,
         rate_sps: float = 1e6,
+        lo_hz: float = 915e6,
         dac: Converter | None = None,
         adc: Converter | None = None,
         offset_hz: float = 0.0,
         timing_samples: float = 0.0,
         jitter_samples: float = 0.0,
+        impairments: Impairments = NONE,
     ) -> None:
         for name, value in (
             ("noise_variance", noise_variance),
@@ -76,64 +87,125 @@ class Medium:
         ):
             if not (math.isfinite(value) and value >= 0.0):
                 raise InputError(f"{name} is {value}; allowed: a finite number of at least 0")
-        if not (math.isfinite(rate_sps) and rate_sps > 0.0):
-            raise InputError(f"rate_sps is {rate_sps}; a positive rate is needed")
+        for name, value in (("rate_sps", rate_sps), ("lo_hz", lo_hz)):
+            if not (math.isfinite(value) and value > 0.0):
+                raise InputError(f"{name} is {value}; a positive number is needed")
         self.fading = fading
         self.devices = fading.devices
         self.seed = seed
         self.noise_variance = noise_variance
         self.rate_sps = rate_sps
+        self.lo_hz = lo_hz
         self.dac = dac if dac is not None else Converter(12)
         self.adc = adc if adc is not None else Converter(12)
         self.offset_hz = offset_hz
         self.timing_samples = timing_samples
         self.jitter_samples = jitter_samples
+        self.impairments = impairments
         self.interferers: list[Interferer] = []
         self.dac_clipped = np.zeros(self.devices, dtype=np.int64)
         self.adc_clipped = 0
+        self._oscillators = Oscillators(impairments, self.devices, seed, lo_hz)
+        self._transmit_mixers, self._receive_mixer = mixers(impairments, self.devices, seed)
+        self._step_gains = [StepGain(impairments, k, seed) for k in range(self.devices)]
+        self._delays_s = np.asarray(fading.tap_delays_s, dtype=np.float64)
         self._emissions: dict[int, _Emission] = {}
-        self._gain_db = np.zeros(self.devices)
+        self._gain = np.ones(self.devices)
+        self._agc, self._air_correction_db = GainControl(impairments, rate_sps), 0.0
         self.clock = self._air_clock = 0
         self.round_index, self.phase = -1, ""
         self.begin(0, "sound")
 
+    @property
+    def offsets_hz(self) -> NDArray[np.float64]:
+        """(K,) carrier offsets of the round against the receiver's, as it begins."""
+        return self._oscillators.offsets_hz
+
+    def response(self, offset_hz: float) -> NDArray[np.complex128]:
+        """(K,) gains of the round at `offset_hz` from the carrier: what a tone there sees through all its paths."""
+        if not self._delays_s.size:
+            return self.gains
+        return np.asarray(self._paths @ np.exp(-2j * np.pi * offset_hz * self._delays_s))
+
     def begin(self, round_index: int, phase: str) -> None:
-        """Enter a phase of a round: "sound", at clock 0, or any other, which follows the round's sounding in time."""
-        self.mute_all()
+        """Enter a phase of a round: "sound", at clock 0, or any other, which follows the round's sounding in time.
+
+        Sounding, or a new round, begins in silence; what is on the air stays there through a round's later phases.
+        """
         same_round = self.round_index == round_index
         if phase == "sound" or not same_round:
+            self.mute_all()
             self.clock = self._air_clock = 0
         elif self.phase == "sound":
             self._air_clock = self.clock
+            self._air_correction_db = self._agc.correction_db
         else:  # the slot is repeated: it happens at the same instant again
             self.clock = self._air_clock
+            self._agc.correction_db = self._air_correction_db
         if not same_round:
             draws = stream(self.seed, "medium", "round", round_index)
-            self.gains = self.fading.gains(round_index)
-            self.offsets_hz = self.offset_hz * draws.standard_normal(self.devices)
+            self._paths = self.fading.paths(round_index)
+            self.gains = self._paths.sum(axis=1)
+            self._oscillators.begin(round_index, self.offset_hz * draws.standard_normal(self.devices))
             self.lags = self.timing_samples * draws.random(self.devices)
         self.round_index, self.phase = round_index, phase
         self._noise = stream(self.seed, "medium", "noise", round_index, phase)
         self._jitter = stream(self.seed, "medium", "jitter", round_index, phase)
+        settings = self.impairments
+        if settings.start_jitter_s > 0.0:
+            self._starts = stream(self.seed, "medium", "starts", round_index, phase)
+        if settings.burst_rate_hz > 0.0:
+            draws = stream(self.seed, "medium", "bursts", round_index, phase)
+            self._bursts = Bursts(settings, draws, self.clock, self.rate_sps)
+        if phase == "sound" or not same_round:
+            self._agc = GainControl(settings, self.rate_sps)
+            self._air_correction_db = 0.0
 
     def transmit(self, device: int, samples: NDArray[np.complex128], cyclic: bool, gain_db: float = 0.0) -> None:
         """Device `device` sends `samples` (N,) from the next captured sample on, plus its start offset."""
-        analog, clipped = self.dac.convert(samples)
-        self.dac_clipped[device] += clipped
         lag = float(self.lags[device])
         if self.jitter_samples > 0.0:
             lag = max(0.0, lag + self.jitter_samples * float(self._jitter.standard_normal()))
+        if self.impairments.start_jitter_s > 0.0:
+            lag += self.impairments.start_jitter_s * self.rate_sps * float(self._starts.random())
         whole, fraction = int(lag), lag - int(lag)
-        start = self.clock + whole
-        if fraction > 0.0 and cyclic:
-            analog = _delay(analog, fraction)
+        self._gain[device] = self._step_gains[device].amplitude(gain_db)
+        self._send(device, samples, samples, cyclic, self.clock + whole, fraction)
+
+    def weigh(self, device: int, value: complex) -> None:
+        """Scale what `device` sends cyclically, before its DAC, without a restart: its start and phase stay.
+
+        Acts from the next captured sample on. Without effect on a device that is silent or sends a burst.
+        """
+        on = self._emissions.get(device)
+        if on is not None and on.cyclic:
+            self._send(device, on.source, value * on.source, True, on.start, on.fraction)
+
+    def _send(
+        self,
+        device: int,
+        source: NDArray[np.complex128],
+        samples: NDArray[np.complex128],
+        cyclic: bool,
+        start: int,
+        fraction: float,
+    ) -> None:
+        analog, clipped = self.dac.convert(samples)
+        self.dac_clipped[device] += clipped
+        analog = self._transmit_mixers[device].mix(analog)
+        ratio = 1.0 + float(self._oscillators.ppm[device]) * 1e-6
+        begin, echoes = start, self._delays_s * self.rate_sps
+        if not cyclic and (fraction > 0.0 or echoes.size or ratio != 1.0):
+            analog = padded(analog, math.ceil(echoes.max(initial=0.0)))
+            begin -= EDGE
+        if echoes.size:
+            analog = echo(analog, self._paths[device], echoes)
+        wave: NDArray[np.complex128] | ClockedWave = analog
+        if ratio != 1.0:
+            wave = ClockedWave(analog, cyclic, ratio)
         elif fraction > 0.0:
-            padded = np.zeros(_fast_length(analog.size + 2 * _EDGE), dtype=np.complex128)
-            padded[_EDGE : _EDGE + analog.size] = analog
-            analog = _delay(padded, fraction)
-            start -= _EDGE
-        self._emissions[device] = _Emission(analog, cyclic, start)
-        self._gain_db[device] = gain_db
+            wave = delay(analog, fraction)
+        self._emissions[device] = _Emission(source, wave, cyclic, begin, fraction, not samples.any())
 
     def mute(self, device: int) -> None:
         self._emissions.pop(device, None)
@@ -153,38 +225,41 @@ class Medium:
             antenna *= math.sqrt(self.noise_variance / 2.0)
         else:
             antenna = np.zeros(n, dtype=np.complex128)
+        moving = self._track(n)
         for device, emission in self._emissions.items():
             first, segment = _heard(emission, self.clock, n)
-            if not segment.size:
+            if not segment.size or (emission.quiet and self._transmit_mixers[device].leak == 0.0):
                 continue
-            gain = self.gains[device] * 10.0 ** (self._gain_db[device] / 20.0)
-            offset = float(self.offsets_hz[device])
-            if offset != 0.0:
-                segment = segment * phasor(offset / self.rate_sps, segment.size, self.clock + first)
+            segment = self._oscillators.turn(device, segment, self.clock + first, self.rate_sps, emission.quiet)
+            if self._delays_s.size:  # the convolution holds the gains
+                gain: complex | NDArray[np.complex128] = complex(self._gain[device])
+            elif moving is not None:
+                gain = moving[device, first : first + segment.size] * self._gain[device]
+            else:
+                gain = self.gains[device] * self._gain[device]
             antenna[first : first + segment.size] += gain * segment
         for other in self.interferers:
             antenna += other.amplitude * phasor(other.offset_hz / self.rate_sps, n, self.clock)
+        if self.impairments.burst_rate_hz > 0.0:
+            self._bursts.add(antenna, self.clock)
         self.clock += n
         antenna *= 10.0 ** (gain_db / 20.0)
-        samples, clipped = self.adc.convert(antenna)
+        if self.impairments.agc:
+            antenna = self._agc.level(antenna)
+        samples, clipped = self.adc.convert(self._receive_mixer.mix(antenna))
         self.adc_clipped += clipped
         return samples
 
-
-def _delay(wave: NDArray[np.complex128], fraction: float) -> NDArray[np.complex128]:
-    """Circular delay by `fraction` of a sample, exact for a periodic band-limited signal."""
-    spectrum = np.fft.fft(wave)
-    half = wave.size // 2
-    ramp = phasor(-fraction / wave.size, wave.size, -half)  # frequencies -half/N upwards
-    spectrum[: wave.size - half] *= ramp[half:]
-    spectrum[wave.size - half :] *= ramp[:half]
-    return np.asarray(np.fft.ifft(spectrum))
-
-
-def _fast_length(least: int) -> int:
-    """The smallest length of at least `least` that is a multiple of a large power of two: a quick transform."""
-    unit = 1 << max(0, least.bit_length() - 5)
-    return -(-least // unit) * unit
+    def _track(self, n: int) -> NDArray[np.complex128] | None:
+        """(K, n) gains through the next n samples, or None where they do not move."""
+        fading = self.fading
+        if fading.doppler_hz == 0.0 or fading.kind == "static" or self._delays_s.size or not self._emissions:
+            return None
+        turns = fading.doppler_hz * n / self.rate_sps
+        knots = np.linspace(0, n - 1, 2 + math.ceil(turns / _TRACK_TURNS))
+        gains = fading.track(self.round_index, (self.clock + knots) / self.rate_sps)
+        at = np.arange(n)
+        return np.stack([np.interp(at, knots, one.real) + 1j * np.interp(at, knots, one.imag) for one in gains])
 
 
 def _heard(emission: _Emission, clock: int, n: int) -> tuple[int, NDArray[np.complex128]]:
@@ -192,7 +267,10 @@ def _heard(emission: _Emission, clock: int, n: int) -> tuple[int, NDArray[np.com
     wave, begin = emission.wave, clock - emission.start
     first = max(0, -begin)
     if first >= n:
-        return 0, wave[:0]
+        return 0, np.zeros(0, dtype=np.complex128)
+    if isinstance(wave, ClockedWave):
+        position = (begin + first - emission.fraction) * wave.ratio
+        return first, wave.heard(position, n - first)
     if emission.cyclic:
         return first, wave[(begin + np.arange(first, n)) % wave.size]
     return first, wave[begin + first : max(0, begin + n)]

@@ -1,7 +1,9 @@
-"""Sounding: every device sends the tone alone, one after another; the receiver estimates its channel.
+"""One device's pilots: its gain and carrier offset, from all samples of all of them.
 
 A sweep is one pilot of each device. Two sweeps a round give the carrier offset a long baseline, which is worth far more
-than a longer pilot: the estimate is the maximum of the likelihood over all samples of all of a device's pilots.
+than a longer pilot: the estimate is the maximum of the likelihood over all samples of all of a device's pilots. This is the
+second stage where the offset may be anything (`offset.acquire_offset` is the first), and the only one where it is known to
+be small.
 """
 
 from __future__ import annotations
@@ -14,10 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import ChannelState
 from radio.errors import InputError
-from radio.radio import Radio
-from radio.tone import SMALLEST_WINDOW, Tone
+from radio.tone import SMALLEST_WINDOW, phasor
 
 SATURATED_RAIL = 0.999  # of ADC full scale
 _SMALLEST_VARIANCE = 1e-30  # keeps the likelihood finite on a noiseless, unquantised medium
@@ -44,6 +44,10 @@ class PilotSettings:
         min_snr_db: a gain estimate below this ratio |h|^2 / variance is not trusted.
         max_saturated: fraction of ADC samples at full scale beyond which a pilot is not trusted.
         floor_variance: least noise per complex sample (the ADC's quantisation), which an idle channel does not show.
+        offset_range_hz: half the width in which a free-running carrier is searched for; 0: no search, the offset lies
+            within a few `offset_prior_hz`.
+        max_phase_change_deg: what a phase may move, beyond the model and beyond noise, from one part of a device's
+            pilots to another.
     """
 
     window: int = 4096
@@ -53,6 +57,8 @@ class PilotSettings:
     min_snr_db: float = 6.0
     max_saturated: float = 1e-3
     floor_variance: float = 0.0
+    offset_range_hz: float = 0.0
+    max_phase_change_deg: float = 10.0
 
     def __post_init__(self) -> None:
         if self.window < SMALLEST_WINDOW:
@@ -62,8 +68,10 @@ class PilotSettings:
                 f"pilot repeats is {self.repeats}, guard_samples is {self.guard_samples}; "
                 "at least 1 repeat and 0 guard samples are needed"
             )
-        if not (math.isfinite(self.offset_prior_hz) and self.offset_prior_hz >= 0.0):
-            raise InputError(f"offset_prior_hz is {self.offset_prior_hz}; allowed: a finite number of Hz, at least 0")
+        for name in ("offset_prior_hz", "offset_range_hz", "max_phase_change_deg"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0.0):
+                raise InputError(f"{name} is {value}; allowed: a finite number of at least 0")
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ class GainEstimate:
 
     `variance` = noise / N + |h|^2 Var(omega) (reference - mean time)^2: noise in the gain, and the phase that the error
     of the offset adds on the way from the pilots to the reference. `residual_power` is what the model does not explain.
+    `margin` is the log of how much likelier the offset is than the best one a lobe away.
     """
 
     gain: complex
@@ -79,6 +88,12 @@ class GainEstimate:
     offset_hz: float
     offset_variance: float
     residual_power: float
+    margin: float = math.inf
+
+    @property
+    def phase_variance(self) -> float:
+        """rad^2; half of the gain's relative variance where noise is all there is."""
+        return self.variance / max(2.0 * abs(self.gain) ** 2, 1e-300)
 
 
 @dataclass(frozen=True)
@@ -123,11 +138,12 @@ def estimate_gain(
     rate_sps: float,
     noise_variance: float,
     offset_prior_hz: float = 0.0,
+    offset_mean_hz: float = 0.0,
     reference: float = 0.0,
 ) -> GainEstimate:
     """Maximum a posteriori estimate of (gain, offset) from a device's pilots of unit amplitude.
 
-        y_i = h e^{j omega (t_i - reference)} tone_i + n_i,   omega ~ N(0, prior^2)
+        y_i = h e^{j omega (t_i - reference)} tone_i + n_i,   omega ~ N(0, prior^2) about its mean
         omega_hat = argmax |sum_i y_i conj(tone_i) e^{-j omega t_i}|^2 / (N E|n|^2) - omega^2 / (2 prior^2)
 
     on a grid finer than the likelihood's lobes, then by Newton steps. With a wide prior its variance is the Cramer-Rao
@@ -140,6 +156,7 @@ def estimate_gain(
         rate_sps: sampling rate.
         noise_variance: E|n|^2 per complex sample.
         offset_prior_hz: standard deviation of the offset; 0: there is none.
+        offset_mean_hz: its mean, from the first stage.
         reference: clock at which the gain is wanted.
     """
     repeats, window = pilots.shape
@@ -147,13 +164,24 @@ def estimate_gain(
     noise_variance = max(noise_variance, _SMALLEST_VARIANCE)
     prior = 2.0 * np.pi * offset_prior_hz / rate_sps  # rad/sample
     grid = _grid(tuple(int(s - starts[0]) for s in starts), window, offset_prior_hz / rate_sps)
+    if offset_mean_hz != 0.0:
+        pilots = np.stack(
+            [
+                pilot * phasor(-offset_mean_hz / rate_sps, window, start - reference)
+                for pilot, start in zip(pilots, starts, strict=True)
+            ]
+        )
     blocks = np.add.reduceat(pilots * tone.conj(), grid.edges, axis=1).reshape(-1)
     omega = omega_variance = 0.0
+    margin = math.inf
     if prior > 0.0:
         scale = 1.0 / (noise_variance * total)
         score = np.abs(grid.steering @ blocks) ** 2 * scale - grid.omegas**2 / (2.0 * prior**2)
         omega = float(grid.omegas[int(np.argmax(score))])
         step = float(grid.omegas[1] - grid.omegas[0])
+        elsewhere = np.abs(grid.omegas - omega) >= 4.0 * step  # the width of a lobe
+        if elsewhere.any():
+            margin = float(score.max() - score[elsewhere].max())
         for _ in range(4):
             turned = blocks * np.exp(-1j * omega * grid.times)
             s0, s1, s2 = (complex(turned @ grid.times**power) for power in (0, 1, 2))
@@ -174,75 +202,8 @@ def estimate_gain(
     return GainEstimate(
         gain=middle * complex(np.exp(1j * omega * elapsed)),
         variance=noise_variance / total + abs(middle) ** 2 * omega_variance * elapsed**2,
-        offset_hz=omega * to_hz,
+        offset_hz=omega * to_hz + offset_mean_hz,
         offset_variance=omega_variance * to_hz**2,
         residual_power=max(0.0, float(np.vdot(pilots, pilots).real) / total - abs(middle) ** 2),
+        margin=margin,
     )
-
-
-def sound_pilots(
-    transmitters: Sequence[Radio],
-    receiver: Radio,
-    tone: Tone,
-    settings: PilotSettings,
-    *,
-    interference: float,
-    distortion: float,
-) -> tuple[ChannelState, int]:
-    """One slot with everybody off, then the sweeps. Depends on no data.
-
-    Args:
-        transmitters: the K devices' radios, muted before and after.
-        receiver: the radio that listens.
-        tone: the payload's tone; pilots use its frequency so that a start offset turns both by the same phase.
-        settings: see there.
-        interference: ratio of residual power to noise beyond which a pilot is not trusted.
-        distortion: part of the signal's power that may appear as residual without being called interference.
-
-    Returns:
-        The channel state, and the receiver's clock its gains and offsets refer to.
-    """
-    for radio in transmitters:
-        radio.mute()
-    idle = receiver.receive(tone.window)
-    noise_variance = max(tone.project(idle).noise_variance, settings.floor_variance)
-    length = settings.guard_samples + settings.window
-    wave = tone.samples(length)
-    captures = np.empty((len(transmitters), settings.repeats, settings.window), dtype=np.complex128)
-    starts = np.empty((len(transmitters), settings.repeats), dtype=np.int64)
-    saturated = np.zeros(len(transmitters), dtype=bool)
-    for sweep in range(settings.repeats):
-        for k, radio in enumerate(transmitters):
-            starts[k, sweep] = receiver.clock_samples + settings.guard_samples
-            radio.transmit(wave, cyclic=False)
-            heard = receiver.receive(length)
-            radio.mute()
-            saturated[k] |= saturated_fraction(heard) > settings.max_saturated
-            captures[k, sweep] = heard[settings.guard_samples :]
-    reference = receiver.clock_samples
-    estimates = [
-        estimate_gain(
-            captures[k],
-            [int(s) for s in starts[k]],
-            wave[settings.guard_samples :],
-            rate_sps=receiver.rate_sps,
-            noise_variance=noise_variance,
-            offset_prior_hz=settings.offset_prior_hz,
-            reference=reference,
-        )
-        for k in range(len(transmitters))
-    ]
-    gains = np.array([e.gain for e in estimates], dtype=np.complex128)
-    variance = np.array([e.variance for e in estimates])
-    residual = np.array([e.residual_power for e in estimates])
-    power = np.abs(gains) ** 2
-    strong = power >= 10.0 ** (settings.min_snr_db / 10.0) * variance
-    clean = residual <= interference * noise_variance + distortion * power
-    state = ChannelState(
-        gains=gains,
-        gain_variance=variance,
-        offset_hz=np.array([e.offset_hz for e in estimates]),
-        noise_variance=noise_variance,
-        quality=np.isfinite(power) & strong & clean & ~saturated,
-    )
-    return state, reference

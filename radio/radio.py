@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,4 +39,17 @@ class Radio(Protocol):
 
     def close(self) -> None:
         """Mute and give the device back. Safe to call more than once."""
+        ...
+
+
+@runtime_checkable
+class WeighableRadio(Radio, Protocol):
+    """A transceiver whose running cyclic transmission can be scaled without a restart.
+
+    A start over USB is late by an unknown time; scaling leaves start and phase as they are. The AD9361 cores of ADI have
+    such a stage behind the DMA (`calibscale`, `calibphase` of the transmit channels).
+    """
+
+    def weigh(self, value: complex) -> None:
+        """Send `value` times the samples handed to `transmit`; settled within a guard time of milliseconds."""
         ...

@@ -3,7 +3,9 @@
 A scalar needs no bandwidth, so it is held for a window of M samples. The tone sits on a bin coprime with M: it then
 visits M different phases, which spreads the converters' quantisation error over all bins, and is orthogonal to a DC
 offset.
-A late start is a phase, which sounding measures together with the channel.
+A late start is a phase, which sounding measures together with the channel. So are echoes: a tone is one frequency, and
+through any number of paths it arrives as one complex number times itself, so a frequency-selective channel needs nothing
+else (a late path only smears the slot's first samples, which the guard discards).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from radio.errors import InputError
 SMALLEST_WINDOW = 64
 TONE_GUARD_BINS = 4  # a residual carrier offset smears the tone over its neighbours: not noise
 DC_GUARD_BINS = 2
+IMAGE_GUARD_BINS = 1
 
 
 def tone_bin(window: int) -> int:
@@ -57,13 +60,25 @@ class ToneEstimate:
         standard_error: of each real dimension of `amplitude`, sqrt(noise_variance / (2 M)).
         noise_variance: E|n|^2 per complex sample, by the median of the other bins: blind to a few strong lines.
         residual_power: mean power of the other bins, the same unit: not blind to them. Far above `noise_variance` (or
-            the sounded floor) means that something else is on the air.
+            the sounded floor) means that something else is on the air. The receiver's own DC offset and the tone's image
+            are known vices, far from the tone, and left out.
+        dc: constant in the window; standard error as of `amplitude`.
+        image: amplitude at minus the tone's frequency, phase at the window's first sample; as `dc`.
     """
 
     amplitude: complex
     standard_error: float
     noise_variance: float
     residual_power: float
+    dc: complex = 0j
+    image: complex = 0j
+
+    @property
+    def image_db(self) -> float:
+        """Power of the image over the tone's."""
+        if self.amplitude == 0.0 or self.image == 0.0:
+            return -math.inf
+        return 20.0 * math.log10(abs(self.image) / abs(self.amplitude))
 
 
 @lru_cache(maxsize=16)
@@ -72,6 +87,14 @@ def _noise_bins(window: int, bin_index: int) -> NDArray[np.intp]:
     distance_dc = np.minimum(bins, window - bins)
     distance_tone = np.abs(bins - bin_index)
     return np.flatnonzero((distance_dc > DC_GUARD_BINS) & (distance_tone > TONE_GUARD_BINS))
+
+
+@lru_cache(maxsize=16)
+def _image_bins(window: int, bin_index: int) -> NDArray[np.intp]:
+    """Places in `_noise_bins` of the bins next to the image, none where the window is too short to tell them apart."""
+    bins = _noise_bins(window, bin_index)
+    near = np.flatnonzero(np.abs(bins - (window - bin_index)) <= IMAGE_GUARD_BINS)
+    return near if near.size < bins.size // 4 else near[:0]
 
 
 @lru_cache(maxsize=16)
@@ -122,9 +145,17 @@ class Tone:
         power = (others.real**2 + others.imag**2) / self.window
         # A bin of white noise is exponentially distributed: its median is ln 2 of its mean.
         noise_variance = float(np.median(power)) / math.log(2.0)
+        images = power[_image_bins(self.window, self.bin)]
         return ToneEstimate(
             amplitude=amplitude,
             standard_error=math.sqrt(noise_variance / (2.0 * self.window)),
             noise_variance=noise_variance,
-            residual_power=float(power.mean()),
+            residual_power=float(power.sum() - images.sum()) / (power.size - images.size),
+            dc=complex(spectrum[0] / self.window),
+            image=complex(spectrum[self.window - self.bin] / self.window),
         )
+
+    @property
+    def noise_bins(self) -> int:
+        """How many bins `ToneEstimate.noise_variance` is the median of."""
+        return _noise_bins(self.window, self.bin).size

@@ -13,6 +13,7 @@ import jinja2
 from fl.interval import wilson_interval
 from fl.reporting import air_figures, cost_figures, learning_figures
 from fl.reporting.facts import completed, epsilon_points, privacy_state
+from fl.reporting.radio_figures import captures
 from fl.reporting.run_files import Evaluations, RunFiles, evaluations, read_run
 from fl.reporting.sentences import device_rows, headline, in_words, sent_rows
 from fl.reporting.style import Plot
@@ -45,13 +46,16 @@ def render_report(run: RunFiles) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    drawn, heard = plots(run, known, seen), captures(run.path)
+    drawn |= {plot.name: plot for capture in heard for plot in capture.plots}
     digests = {key: known[key] for key in ("params_digest", "model_digest") if known.get(key)}
     return environment.get_template("report.html.j2").render(
         known=known,
         state=state,
         sentence=in_words(known, state),
         tiles=headline(known, state),
-        plots=plots(run, known, seen),
+        plots=drawn,
+        captures=heard,
         planned=run.option("learning", "rounds"),
         stop=stops[-1].get("reason") if stops else None,
         sent=sent_rows(known),

@@ -47,3 +47,29 @@ def test_benchmarks_of_the_model_run_quickly_and_name_their_rows(tmp_path: Path,
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row["value"] for row in json.loads(file.read_text())["rows"]}
     assert names <= set(rows)
+
+
+@pytest.mark.parametrize(
+    "bench, names",
+    [
+        (
+            "aggregation",
+            {
+                "coherent_nmse_gap_db",
+                "estimated_csi_gap_db",
+                "energy_variance_gap",
+                "cfo_gap_db",
+                "gain_gap_db",
+                "energy_error_pluto_bench",
+                "coherent_error_shared_clock",
+            },
+        ),
+        ("radio_speed", {"round_ms_k8", "symbol_device_rounds_per_s"}),
+    ],
+)
+def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:
+    file = tmp_path / "out.json"
+    command = [sys.executable, "-m", f"bench.{bench}", "--quick", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert names <= {row["name"] for row in json.loads(file.read_text())["rows"]}

@@ -125,6 +125,18 @@ def file(tmp_path):
         ("[learning]\nmomentum = 1.0\noptimiser = 'momentum'", ["learning.momentum = 1.0", "0.99"]),
         ("[learning]\nseed_pool = 0", ["learning.seed_pool = 0"]),
         ("[learning]\nseed_pool = 9\ndirection = 'low-rank'", ["learning.seed_pool = 9", "low-rank"]),
+        ("[learning]\nestimator = 'three-point'", ["learning.estimator = 'three-point'", "'split'"]),
+        ("[learning]\nsplit_layer = 2", ["learning.split_layer = 2 has no effect", "'central'"]),
+        ("[learning]\nsplit_width = 2", ["learning.split_width = 2 has no effect", "'central'"]),
+        ("[learning]\nestimator = 'split'", ["learning.perturbations = 1", "learning.split_width = 4"]),
+        (
+            "[learning]\nestimator = 'split'\nperturbations = 4\nlocal_steps = 2",
+            ["learning.local_steps = 2", "'split'", "one-sided"],
+        ),
+        (
+            "[learning]\nestimator = 'split'\nperturbations = 4\nfunctional = true",
+            ["learning.functional = true", "leave functional out"],
+        ),
         ("[run]\nname = 'a/b'", ["e.toml", "run.name = 'a/b'"]),
         ("[learning]\ndirection = 'cauchy'", ["learning.direction = 'cauchy'", "rademacher", "gaussian", "low-rank"]),
         ("[learning]\ndensity = 0", ["e.toml", "learning.density = 0", "greater than 0"]),
@@ -194,6 +206,12 @@ def test_releases_and_scalars_count_local_steps():
     experiment = Experiment.model_validate({"learning": {"rounds": 10, "local_steps": 3, "perturbations": 4}})
     assert experiment.releases == 54
     assert experiment.learning.scalars == 12
+
+
+def test_an_estimators_full_name_has_its_width():
+    split = {"estimator": "split", "split_width": 3, "perturbations": 6}
+    assert Experiment.model_validate({"learning": split}).learning.probe == "split:3"
+    assert Experiment().learning.probe == "central"
 
 
 def test_written_files_are_plain_toml():

@@ -14,7 +14,7 @@ from fl.pretrain import Recipe, build
 from fl.tasks.registry import load_task
 from radio.errors import InputError
 
-ROWS = 8
+ROWS = 4
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,37 @@ def test_an_example_alone_and_in_any_order_has_the_same_bits(batch, threads):
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(examples))
         np.testing.assert_array_equal(likelihood.losses([examples[i] for i in order]), whole[order])
+
+
+def test_a_forward_has_room_for_so_many_tokens_whatever_the_batch(model, task, threads):
+    likelihood = OptionLikelihood(model, task.options, 2)  # 128 tokens
+    shapes = {}
+    for length, count in [(5, 1), (5, 40), (13, 3), (25, 7), (60, 3), (100, 2)]:
+        rows = [tuple(g.ids.shape) for g in likelihood._groups([Encoded((2,) * length, 0)] * count)]
+        assert len(set(rows)) == 1
+        shapes.setdefault(length, set()).update(rows)
+    assert shapes == {5: {(16, 8)}, 13: {(8, 16)}, 25: {(4, 32)}, 60: {(2, 64)}, 100: {(1, 104)}}
+    assert [len(g.ids) for g in likelihood._groups([Encoded((2,) * 5, 0)] * 17)] == [16, 16]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 7, 16])
+@pytest.mark.parametrize("shape", ["narrow", "wide"])
+def test_no_number_of_rows_lets_a_row_depend_on_where_it_stands(shape, rows, model, wide, task):
+    likelihood = OptionLikelihood(model if shape == "narrow" else wide, task.options, rows)
+    examples = encoded(likelihood, task, 40)
+    whole = likelihood.losses(examples)
+    np.testing.assert_array_equal(likelihood.losses(examples[::-1])[::-1], whole)
+    np.testing.assert_array_equal(likelihood.losses(examples[7:8]), whole[7:8])
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_the_two_parts_of_a_network_make_the_whole(tiny_model, task, cut):
+    network = build(Recipe(width=32, layers=3, heads=2, positions=128, vocabulary=600)).eval()
+    tokenizer = load_model(str(tiny_model)).tokenizer
+    likelihood = OptionLikelihood(LanguageModel(network.requires_grad_(False), tokenizer, "deep"), task.options, 2)
+    examples = encoded(likelihood, task, 11)
+    parts = likelihood.losses_from(examples, likelihood.activations(examples, cut))
+    np.testing.assert_array_equal(parts, likelihood.losses(examples))
 
 
 def test_no_examples_have_no_losses(batch):

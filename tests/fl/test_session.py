@@ -8,6 +8,7 @@ import pytest
 from fl import session
 from fl.models import load_model
 from fl.update import RoundUpdate, own_moves
+from radio.errors import InputError
 
 PATTERNS = ("*layer_norm*", "*fc1.weight")
 UPDATES = [RoundUpdate(3 << 32 | t, 0.01, 2, "central", own_moves(3 << 32 | t, (0.1, -0.2))) for t in range(3)]
@@ -60,3 +61,48 @@ def test_a_random_mask_is_named_by_the_public_seed(build, start):
     one, again, other = (moved(build({**settings, "run.seed": seed}), start) for seed in (1, 1, 2))
     assert all((one[n] == again[n]).all() for n in start)
     assert any((one[n] != other[n]).any() for n in start)
+
+
+GAINS = ["*layer_norm*"]
+SPLIT = {"learning.estimator": "split", "learning.split_width": 2, "learning.perturbations": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "probe"),
+    [
+        ({}, "central"),  # matrices of full rank
+        ({"learning.parameters": GAINS}, "untouched"),
+        ({"learning.parameters": GAINS, "learning.functional": False}, "central"),
+        ({"learning.parameters": GAINS, "learning.estimator": "one-sided"}, "untouched"),
+        ({"learning.direction": "low-rank"}, "untouched"),
+        ({"learning.direction": "low-rank", "learning.functional": True}, "untouched"),
+        ({"learning.parameters": GAINS, **SPLIT}, "split:2"),
+        (SPLIT, "split:2"),
+    ],
+)
+def test_weights_stay_untouched_where_all_that_is_trained_lets_them(build, changes, probe):
+    assert build(changes).probe == probe
+
+
+def test_functional_evaluation_that_is_impossible_is_refused(build):
+    with pytest.raises(InputError, match=r"learning.functional = true, but .*fc1.weight.*'rademacher'; allowed: gains"):
+        build({"learning.functional": True})
+
+
+def test_a_split_counts_the_passes_of_its_own_cut(build):
+    # one of two blocks below the cut, two upper directions for each lower one
+    assert build(SPLIT).passes(4) == pytest.approx(2 * 4 * (0.5 / 2 + 0.5))
+
+
+@pytest.mark.parametrize("cut", [2, 7])
+def test_a_split_with_nothing_above_it_is_refused(build, cut):
+    with pytest.raises(
+        InputError, match=rf"learning.split_layer = {cut} of a model with 2 decoder blocks; allowed: 1 to 1"
+    ):
+        build({**SPLIT, "learning.split_layer": cut})
+
+
+@pytest.mark.parametrize(("patterns", "side"), [(["*layers.0.*"], "below"), (["*layers.1.*"], "above")])
+def test_a_split_beside_everything_that_is_trained_is_refused(build, patterns, side):
+    with pytest.raises(InputError, match=f"lies {side} the cut"):
+        build({**SPLIT, "learning.parameters": patterns})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import j0
 
 from radio.errors import InputError
 from radio.fading import Fading
@@ -64,3 +65,52 @@ def test_gains_hold_for_a_block_and_do_not_depend_on_order() -> None:
 def test_bad_settings_name_the_value(settings: dict) -> None:
     with pytest.raises(InputError):
         Fading(**{"devices": 3, "seed": 0, **settings})
+
+
+def test_jakes_correlation_is_the_bessel_function_across_rounds_and_within() -> None:
+    """E h(t + s) h(t)* = J_0(2 pi f_D s), Clarke's model."""
+    doppler, spacing = 3.0, 0.02
+    fading = Fading(3000, seed=6, doppler_hz=doppler, round_s=spacing)
+    first = fading.gains(0)
+    power = np.abs(first) ** 2
+    assert power.mean() == pytest.approx(1.0, abs=0.06) and (power**2).mean() == pytest.approx(2.0, rel=0.12)
+    for rounds in (1, 3, 6, 10):
+        found = (fading.gains(rounds) * first.conj()).mean()
+        assert found == pytest.approx(j0(2 * np.pi * doppler * rounds * spacing), abs=0.06)
+    within = fading.track(0, np.array([0.0, 0.06]))
+    assert np.allclose(within[:, 0], first, atol=1e-12)
+    assert np.allclose(within[:, 1], fading.gains(3), atol=1e-12)  # 3 rounds later is 60 ms later
+
+
+def test_rician_line_of_sight_stays_while_its_scatter_moves() -> None:
+    fading = Fading(2000, seed=7, kind="rician", rician_k_db=6.0, doppler_hz=10.0, round_s=1.0)
+    late = np.array([fading.gains(t) for t in range(40)])
+    line = np.abs(late.mean(axis=0)) ** 2
+    assert line.mean() == pytest.approx(10**0.6 / (1 + 10**0.6), abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["rayleigh", "rician", "static"])
+def test_paths_share_the_power_and_sum_to_the_gain(kind: str) -> None:
+    fading = Fading(4000, seed=8, kind=kind, tap_delays_s=(0.0, 1e-6, 3e-6), tap_powers_db=(0.0, -3.0, -10.0))
+    paths = fading.paths(2)
+    shares = 10 ** (np.array([0.0, -3.0, -10.0]) / 10)
+    shares /= shares.sum()
+    if kind == "rician":  # the line of sight is in the first path
+        shares = shares / (1 + 10**0.6) + np.array([10**0.6 / (1 + 10**0.6), 0, 0])
+    assert np.allclose((np.abs(paths) ** 2).mean(axis=0), shares, atol=0.04)
+    assert np.allclose(fading.gains(2), paths.sum(axis=1))
+    assert (np.abs(fading.gains(2)) ** 2).mean() == pytest.approx(1.0, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"doppler_hz": -1.0},
+        {"doppler_hz": 1.0},
+        {"tap_delays_s": (0.0,)},
+        {"tap_delays_s": (-1e-6,), "tap_powers_db": (0.0,)},
+    ],
+)
+def test_bad_time_and_path_settings(settings: dict) -> None:
+    with pytest.raises(InputError, match=r"round_s|doppler_hz|tap_delays_s"):
+        Fading(2, seed=0, **settings)

@@ -8,7 +8,7 @@ from radio.errors import InputError
 from radio.fading import Fading
 from radio.loopback import LoopbackRadio
 from radio.medium import Medium
-from radio.radio import Radio
+from radio.radio import Radio, WeighableRadio
 
 
 def bench() -> tuple[Medium, list[LoopbackRadio], LoopbackRadio]:
@@ -53,3 +53,16 @@ def test_roles_and_shapes_are_checked() -> None:
         receiver.receive(0)
     with pytest.raises(InputError, match="device is 2"):
         LoopbackRadio(medium, 2)
+
+
+def test_weight_is_the_transmitters_alone() -> None:
+    medium, (a, _), receiver = bench()
+    assert isinstance(a, WeighableRadio) and a.lo_hz == medium.lo_hz
+    a.transmit(np.full(4, 0.5 + 0j), cyclic=True)
+    a.weigh(-0.5)
+    assert np.allclose(receiver.receive(4), -0.25 * medium.gains[0])
+    with pytest.raises(InputError, match="name a device"):
+        receiver.weigh(1.0)
+    a.close()
+    with pytest.raises(InputError, match="closed"):
+        a.weigh(1.0)

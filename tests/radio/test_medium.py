@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from radio.converter import Converter
+from radio.delay import EDGE
 from radio.errors import InputError
 from radio.fading import Fading
+from radio.impairments import Impairments
 from radio.medium import Interferer, Medium
 
 IDEAL = Converter(None)
@@ -125,3 +127,119 @@ def test_mute_converters_and_interferer() -> None:
 def test_bad_settings_are_named(name: str) -> None:
     with pytest.raises(InputError, match=name):
         medium(**{name: -1.0})
+
+
+def impaired(devices: int = 1, kind: str = "static", noise_variance: float = 0.0, **settings: object) -> Medium:
+    fading = Fading(devices, seed=5, kind=kind)
+    return Medium(fading, 5, noise_variance=noise_variance, dac=IDEAL, adc=IDEAL, impairments=Impairments(**settings))
+
+
+def test_oscillator_plays_faster_and_turns_by_the_same_ppm() -> None:
+    """A tone at f sent with a clock off by e arrives at f (1 + e) + e f_LO."""
+    air, f, n = impaired(oscillator_ppm=20.0), 0.11, 20_000
+    ppm = air.offsets_hz[0] / 915.0
+    wave = np.exp(2j * np.pi * f * np.arange(100))
+    air.transmit(0, wave, cyclic=True)
+    heard = air.capture(n, 0.0)
+    turned = np.unwrap(np.angle(heard))
+    found = np.polyfit(np.arange(n), turned, 1)[0] / (2 * np.pi)
+    expected = f * (1 + ppm * 1e-6) + air.offsets_hz[0] / 1e6
+    assert abs(ppm) > 1.0 and found == pytest.approx(expected, abs=1e-9)
+    assert np.allclose(np.abs(heard), 1.0, atol=5e-3)
+
+
+def test_sampling_offset_moves_a_late_sample_by_ppm_times_its_time() -> None:
+    air = impaired(oscillator_ppm=20.0)
+    air._oscillators.offsets_hz[:] = 0.0
+    air._oscillators._phases = air._oscillators._drift
+    ratio = 1 + air._oscillators.ppm[0] * 1e-6
+    period = np.exp(2j * np.pi * 37 * np.arange(128) / 128)
+    air.transmit(0, period, cyclic=True)
+    air.capture(100_000, 0.0)
+    late = air.capture(64, 0.0) / air.gains[0]
+    assert np.allclose(late, np.exp(2j * np.pi * 37 * ratio * np.arange(100_000, 100_064) / 128), atol=5e-3)
+
+
+def test_start_jitter_is_uniform_and_new_at_every_start() -> None:
+    air, starts = impaired(start_jitter_s=1e-3), []
+    for _ in range(400):
+        begin = air.clock
+        air.transmit(0, np.ones(8, dtype=np.complex128), cyclic=False)
+        starts.append(air._emissions[0].start + EDGE - begin)
+        air.capture(1, 0.0)
+    assert min(starts) >= 0 and max(starts) <= 1000
+    assert np.mean(starts) == pytest.approx(500, abs=60) and np.std(starts) == pytest.approx(1000 / 12**0.5, rel=0.1)
+
+
+def test_weights_change_a_running_tone_and_leave_its_phase() -> None:
+    air = impaired(start_jitter_s=1e-4)
+    wave = np.exp(2j * np.pi * 5 * np.arange(64) / 64)
+    air.transmit(0, wave, cyclic=True)
+    air.capture(200, 0.0)
+    whole = air.capture(64, 0.0)
+    air.weigh(0, 0.5j)
+    assert np.allclose(air.capture(64, 0.0), 0.5j * whole, atol=1e-9)
+    air.weigh(0, 0.0)
+    assert not air.capture(64, 0.0).any() and air.on_air == (0,)
+    air.begin(0, "air")  # the same round: still on
+    air.weigh(0, 1.0)
+    assert np.allclose(air.capture(64, 0.0), whole * np.exp(2j * np.pi * 5 * 64 / 64), atol=1e-9)
+    air.begin(1, "sound")
+    assert air.on_air == ()
+
+
+def test_leakage_mixers_and_gain_steps_are_where_they_belong() -> None:
+    air = impaired(lo_leakage_dbfs=-40.0, dc_offset_dbfs=-30.0)
+    silence = air.capture(16, 0.0)
+    assert np.allclose(np.abs(silence), 10 ** (-30 / 20))
+    air.transmit(0, np.zeros(16, dtype=np.complex128), cyclic=True)
+    assert np.allclose(np.abs(air.capture(16, 0.0) - silence), 0.01)
+    stepped = impaired(gain_step_db=0.25)
+    stepped.transmit(0, np.ones(4, dtype=np.complex128), cyclic=True, gain_db=-6.1)
+    assert np.allclose(np.abs(stepped.capture(4, 0.0)), 10 ** (-6.0 / 20))
+
+
+def test_paths_are_a_convolution_and_a_tone_sees_their_response() -> None:
+    fading = Fading(2, seed=3, tap_delays_s=(0.0, 2e-6, 4.5e-6), tap_powers_db=(0.0, -2.0, -5.0))
+    air = Medium(fading, 3, noise_variance=0.0, dac=IDEAL, adc=IDEAL)
+    tone = 0.5 * np.exp(2j * np.pi * 9 * np.arange(64) / 64)
+    air.transmit(1, tone, cyclic=True)
+    air.capture(64, 0.0)
+    expected = fading.paths(0)[1] @ np.exp(-2j * np.pi * 9 / 64 * np.array([0.0, 2.0, 4.5]))
+    assert np.allclose(air.capture(64, 0.0), expected * tone, atol=1e-9)
+    assert air.response(9 / 64 * 1e6)[1] == pytest.approx(expected)
+    assert np.allclose(air.response(0.0), air.gains)
+
+
+def test_gains_move_within_a_round_as_the_fading_says() -> None:
+    fading = Fading(1, seed=3, doppler_hz=200.0, round_s=0.1)
+    air = Medium(fading, 3, noise_variance=0.0, dac=IDEAL, adc=IDEAL)
+    air.transmit(0, np.ones(64, dtype=np.complex128), cyclic=True)
+    air.capture(3000, 0.0)
+    heard = air.capture(5000, -20.0) * 10.0  # well below the ADC's full scale
+    truth = fading.track(0, (3000 + np.arange(5000)) / 1e6)[0]
+    assert np.abs(truth - truth[0]).max() > 0.3
+    assert np.allclose(heard, truth, atol=2e-3)
+
+
+def test_impaired_rounds_are_functions_of_seed_and_round() -> None:
+    everything = {
+        "oscillator_ppm": 20.0, "drift_ppm_per_s": 0.1, "phase_noise_deg": 1.0, "linewidth_hz": 1.0,
+        "start_jitter_s": 1e-4, "gain_step_db": 0.25, "gain_error_db": 0.1, "iq_gain_db": 0.2, "iq_phase_deg": 1.0,
+        "lo_leakage_dbfs": -50.0, "dc_offset_dbfs": -40.0, "agc": True, "burst_rate_hz": 1000.0,
+    }  # fmt: skip
+
+    def play(air: Medium, t: int) -> np.ndarray:
+        parts = []
+        for phase in ("sound", "air", "air"):
+            air.begin(t, phase)
+            for k in range(2):
+                air.transmit(k, np.exp(0.3j * np.arange(100)), cyclic=True, gain_db=-3.3)
+            parts.append(air.capture(700, 0.0))
+        assert np.array_equal(parts[1], parts[2])
+        return np.concatenate(parts)
+
+    one, two = (impaired(2, "rayleigh", 1e-3, **everything) for _ in range(2))
+    forward = [play(one, t) for t in range(3)]
+    for t in (2, 0, 1):
+        assert np.array_equal(play(two, t), forward[t])

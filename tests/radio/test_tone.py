@@ -76,3 +76,15 @@ def test_noise_is_robust_to_tone_dc_and_lines_but_the_residual_sees_lines() -> N
 def test_wrong_length_is_refused() -> None:
     with pytest.raises(InputError, match="window is"):
         Tone(128).project(np.zeros(127, dtype=np.complex128))
+
+
+def test_dc_and_image_are_measured_and_kept_out_of_amplitude_and_residual() -> None:
+    tone, draws = Tone(1024), stream(4, "tone image")
+    wave = tone.samples(1024)
+    y = 2.0 * wave + (0.3 - 0.1j) + 0.2j * wave.conj() + complex_noise(draws, (1024,), 1e-4)
+    found = tone.project(y)
+    assert found.amplitude == pytest.approx(2.0, abs=2e-3)
+    assert found.dc == pytest.approx(0.3 - 0.1j, abs=2e-3) and found.image == pytest.approx(0.2j, abs=2e-3)
+    assert found.image_db == pytest.approx(-20.0, abs=0.1)
+    assert found.residual_power == pytest.approx(1e-4, rel=0.2)  # the image alone would be 0.04
+    assert tone.noise_bins == 1024 - 5 - 9  # DC and two bins either side, the tone and four

@@ -1,0 +1,144 @@
+"""K transmitters and a receiver that work through slots: everybody named sends, the receiver listens, all are muted.
+
+What the modes other than coherent have in common at sample fidelity: the radios, silence on every exit path, and the
+checks every slot must pass before a number is read from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radio.converter import Converter
+from radio.errors import InputError
+from radio.marker import mark
+from radio.pilot import saturated_fraction
+from radio.radio import Radio
+
+
+class RadioBank:
+    """See the module.
+
+    Args:
+        transmitters: K radios, one for each device.
+        receiver: the radio that listens.
+        rate_sps: set on every radio.
+        guard_samples: received and thrown away at the beginning of every slot with a transmission; at least the latest
+            start.
+        receive_gain_db: manual gain, held for the whole run.
+        adc_bits: of the receiver's converter; its quantisation is the least noise floor. None for an ideal one.
+        max_saturated: fraction of ADC samples at full scale beyond which a slot cannot be trusted.
+        on_phase: called with (round, "sound" | "air") before each; a simulated medium selects its draws there.
+    """
+
+    def __init__(
+        self,
+        transmitters: Sequence[Radio],
+        receiver: Radio,
+        *,
+        rate_sps: float = 1e6,
+        guard_samples: int = 0,
+        receive_gain_db: float = 0.0,
+        adc_bits: int | None = 12,
+        max_saturated: float = 1e-3,
+        on_phase: Callable[[int, str], None] | None = None,
+    ) -> None:
+        if not transmitters:
+            raise InputError("an air needs at least one transmitter; none was given")
+        if guard_samples < 0:
+            raise InputError(f"guard_samples is {guard_samples}; at least 0 is needed")
+        self.devices = len(transmitters)
+        self.guard_samples = guard_samples
+        self.max_saturated = max_saturated
+        self.floor_variance = Converter(adc_bits).noise_variance
+        self._transmitters = list(transmitters)
+        self._receiver = receiver
+        self._on_phase = on_phase
+        self._closed = False
+        self._phase = ""
+        for radio in (*self._transmitters, receiver):
+            radio.mute()
+            radio.rate_sps = rate_sps
+        receiver.receive_gain_db = receive_gain_db
+
+    @property
+    def rate_sps(self) -> float:
+        return self._receiver.rate_sps
+
+    @property
+    def receive_gain_db(self) -> float:
+        return self._receiver.receive_gain_db
+
+    @contextmanager
+    def phase(self, round_index: int, name: str) -> Iterator[None]:
+        """Muted before and after, whatever happened. Raises InputError on a closed bank."""
+        if self._closed:
+            raise InputError("this air is closed; open a new one")
+        try:
+            self.mute()
+            self._phase = name
+            if self._on_phase is not None:
+                self._on_phase(round_index, name)
+            yield
+        finally:
+            self.mute()
+
+    def slot(self, waves: Mapping[int, NDArray[np.complex128]], length: int) -> NDArray[np.complex128]:
+        """(length,) samples while the devices in `waves` send their wave over and over; nobody: an idle slot."""
+        for device, wave in waves.items():
+            self._transmitters[device].transmit(wave, cyclic=True)
+        guard = self.guard_samples if waves else 0
+        heard = self._receiver.receive(guard + length)
+        self.mute()
+        label = "idle" if not waves else "pilot" if self._phase == "sound" else "payload"
+        who = {"device": next(iter(waves))} if len(waves) == 1 else {"active": sorted(waves)}
+        start = self._receiver.clock_samples - heard.size
+        mark(self._receiver, label, start, heard.size, guard_samples=guard, **(who if waves else {}))
+        return heard[guard:]
+
+    def fault(self, heard: NDArray[np.complex128]) -> str:
+        """Why the samples cannot be trusted whatever was sent, or ""."""
+        if not np.all(np.isfinite(heard.view(np.float64))):
+            return "received samples are not finite"
+        saturated = saturated_fraction(heard)
+        if saturated > self.max_saturated:
+            return f"ADC saturated: {100.0 * saturated:.2g} % of the samples at full scale; lower receive_gain_db"
+        return ""
+
+    def noise_floor(self, idle: NDArray[np.complex128]) -> float:
+        """E|n|^2 per complex sample from an idle slot: the median bin of its spectrum, so blind to DC and a few lines."""
+        spectrum = np.fft.fft(idle)
+        bins = (spectrum.real**2 + spectrum.imag**2) / idle.size
+        # A bin of white noise is exponentially distributed: its median is ln 2 of its mean.
+        return max(float(np.median(bins)) / math.log(2.0), self.floor_variance)
+
+    def mute(self) -> None:
+        """Silence every transmitter, even if one of them fails to obey; then report the first failure."""
+        self._each(self._transmitters, lambda radio: radio.mute())
+
+    def close(self) -> None:
+        """Mute and close every radio. Safe to call more than once."""
+        if not self._closed:
+            self._closed = True
+            self._each((*self._transmitters, self._receiver), lambda radio: radio.close())
+
+    @staticmethod
+    def _each(radios: Sequence[Radio], action: Callable[[Radio], None]) -> None:
+        failure: Exception | None = None
+        for radio in radios:
+            try:
+                action(radio)
+            except Exception as error:  # the others must have their turn first
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def __enter__(self) -> RadioBank:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,219 @@
+"""Aggregation of energies: no phase, no common clock, coarse starts. The default for free-running radios.
+
+A payload is mapped to codewords that are never negative (`radio.mapping`), and a codeword to the power of a random-phase
+sequence held for a slot. The sequences of different devices and slots are distinct, so that powers add at the receiver
+up to cross terms that average out. They are sent cyclically: a late start is a circular shift, a carrier offset a
+rotation, and neither changes a power. What must be known is |h_k|^2, measured from each device's sequence alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from radio.air import AirPlan, ChannelState, Mode, Received
+from radio.bank import RadioBank
+from radio.energy_slot import SlotPower, energy_variance, measure_power
+from radio.equalisation import plan_equal_power, power_dbfs, snr_db
+from radio.errors import InputError
+from radio.inversion import check_payloads
+from radio.mapping import Mapping, MappingName
+from radio.sequence import random_phases
+from radio.tone import SMALLEST_WINDOW
+
+ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power)
+
+
+class EnergyAir:
+    """`Air` by energies of random-phase sequences.
+
+    Args:
+        bank: the radios.
+        seed: public; the sequences are drawn from it.
+        window: samples that one scalar takes, shared out evenly among the slots of the mapping.
+        pilot_window: samples of a pilot (default: `window`).
+        mapping: see `radio.mapping`.
+        average_power: (K,) mean |h_k|^2 of a calibration, at the bank's receive gain. Given, nothing is sounded but the
+            noise floor: the power rule of REED (arXiv 2605.07263), unbiased over fading, not in a given round.
+        min_pilot_snr_db: a gain estimate below this ratio |h|^4 / Var(|h|^2) is not trusted.
+        distortion_dbc: power of a spectral line, relative to the devices' full scale, that is our own.
+    """
+
+    def __init__(
+        self,
+        bank: RadioBank,
+        seed: int,
+        *,
+        window: int = 4096,
+        pilot_window: int | None = None,
+        mapping: MappingName = "signed",
+        average_power: ArrayLike | None = None,
+        min_pilot_snr_db: float = 6.0,
+        distortion_dbc: float = -30.0,
+    ) -> None:
+        self.mapping = Mapping(mapping)
+        self.window = window // self.mapping.slots
+        self.idle_window = window
+        self.pilot_window = window if pilot_window is None else pilot_window
+        if min(self.window, self.pilot_window) < SMALLEST_WINDOW:
+            raise InputError(
+                f"window is {window} and pilot_window {self.pilot_window} samples; at least "
+                f"{SMALLEST_WINDOW * self.mapping.slots} and {SMALLEST_WINDOW} are needed with mapping {mapping}"
+            )
+        self.devices = bank.devices
+        self.average_power = None if average_power is None else np.asarray(average_power, dtype=np.float64)
+        if self.average_power is not None and (
+            self.average_power.shape != (self.devices,)
+            or not np.all(np.isfinite(self.average_power) & (self.average_power > 0.0))
+        ):
+            raise InputError(
+                f"average_power is {self.average_power}; a positive number for each of the {self.devices} devices is "
+                "needed"
+            )
+        self.min_pilot_ratio = 10.0 ** (min_pilot_snr_db / 10.0)
+        self.distortion = 10.0 ** (distortion_dbc / 10.0)
+        self._bank = bank
+        self._seed = seed
+        self._sounded: tuple[int, ChannelState] | None = None
+        self._idle_fault = ""
+
+    @property
+    def mode(self) -> Mode:
+        return ENERGY
+
+    def sound(self, round_index: int) -> ChannelState:
+        """An idle slot, then every device's sequence alone. `gains` are |h|: their phase is 0."""
+        with self._bank.phase(round_index, "sound"):
+            idle = self._bank.slot({}, self.idle_window)
+            silence = measure_power(idle, 0.0, 0)
+            self._idle_fault = self._bank.fault(idle) or silence.fault
+            floor = max(silence.power, self._bank.floor_variance)
+            if self.average_power is None:
+                power, variance, quality = self._pilots(round_index, floor)
+            else:
+                power, variance = self.average_power, np.zeros(self.devices)
+                quality = np.ones(self.devices, dtype=bool)
+        positive = np.maximum(power, 0.0)
+        state = ChannelState(
+            gains=np.sqrt(positive).astype(np.complex128),
+            gain_variance=variance / (4.0 * np.where(positive > 0.0, positive, np.inf)),
+            offset_hz=np.zeros(self.devices),
+            noise_variance=floor,
+            quality=quality & (not self._idle_fault),
+        )
+        self._sounded = (round_index, state)
+        return state
+
+    def _pilots(
+        self, round_index: int, floor: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """(K,) unbiased |h|^2, its variance, and whether to trust it."""
+        power, quality = np.zeros(self.devices), np.zeros(self.devices, dtype=bool)
+        waves = random_phases(self._seed, self.devices, self.pilot_window, "pilot", round_index)
+        for k in range(self.devices):
+            heard = self._bank.slot({k: waves[k]}, self.pilot_window)
+            if self._bank.fault(heard):
+                continue
+            measured = measure_power(heard, floor, 1, self.distortion * float(np.mean(np.abs(heard) ** 2)))
+            power[k] = measured.power - floor
+            quality[k] = not measured.fault
+        floor_variance = floor**2 / self.idle_window
+        variance = energy_variance(np.maximum(power, 0.0)[:, None], floor, self.pilot_window) + floor_variance
+        quality &= (power > 0.0) & (power**2 >= self.min_pilot_ratio * variance)
+        return power, variance, quality
+
+    def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
+        """A slot for each codeword of each column of `payloads` (K, P)."""
+        payloads = check_payloads(payloads, plan, self.devices)
+        if self._sounded is None or self._sounded[0] != round_index:
+            last = "none" if self._sounded is None else str(self._sounded[0])
+            raise InputError(
+                f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
+            )
+        state, slots, count = self._sounded[1], self.mapping.slots, payloads.shape[1]
+        # (K, P, slots)
+        codewords = self.mapping.encode(np.where(plan.active[:, None], payloads, 0.0) / plan.payload_peak)
+        wanted = np.abs(np.where(plan.active, plan.precoders, 0.0))[:, None, None] * np.sqrt(codewords)
+        sent = np.minimum(wanted, 1.0)
+        total, variance = np.full(count, np.nan), np.full(count, np.nan)
+        active = np.flatnonzero(plan.active)
+        used, reason = 0, ""
+        if not active.size or not plan.alignment > 0.0:
+            reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
+        else:
+            with self._bank.phase(round_index, "air"):
+                for p in range(count):
+                    measured = []
+                    for s in range(slots):
+                        used += 1
+                        measured.append(self._slot(round_index, p, s, sent[:, p, s], active, state, plan))
+                        reason = reason or measured[-1].fault
+                    if reason:
+                        break
+                    total[p], variance[p] = self._decode(measured, active.size, state, plan)
+        if reason:
+            total[:] = variance[:] = np.nan
+        heard = sent.reshape(self.devices, -1)[:, :used]
+        over = (wanted.reshape(self.devices, -1)[:, :used] > 1.0 + 1e-12).sum(axis=1)
+        return Received(
+            total=total,
+            variance=variance,
+            snr_db=snr_db(plan.payload_peak, variance),
+            erased=bool(reason),
+            reason=reason,
+            clipped=(over * (self._bank.guard_samples + self.window)).astype(np.int64),
+            transmit_power_dbfs=power_dbfs(heard),
+        )
+
+    def _slot(
+        self,
+        round_index: int,
+        p: int,
+        s: int,
+        amplitudes: NDArray[np.float64],
+        active: NDArray[np.intp],
+        state: ChannelState,
+        plan: AirPlan,
+    ) -> SlotPower:
+        phases = random_phases(self._seed, self.devices, self.window, "payload", round_index, p, s)
+        waves = {int(k): amplitudes[k] * phases[k] for k in active if amplitudes[k] > 0.0}
+        heard = self._bank.slot(waves, self.window)
+        if fault := self._bank.fault(heard):
+            return SlotPower(math.nan, math.nan, fault)
+        full = float(active.size) * plan.alignment
+        measured = measure_power(heard, state.noise_variance, active.size, self.distortion * full)
+        if measured.fault:
+            return measured
+        # Half as much again as all devices at full scale: the channel's estimates are not that wrong.
+        most = 1.5 * float((np.abs(state.gains[active]) ** 2).sum())
+        if self.average_power is not None:
+            most *= 16.0  # of an up-fade, exp(-16) under Rayleigh
+        most += state.noise_variance + 6.0 * math.sqrt(measured.variance)
+        if measured.power > most:
+            fault = f"interference: received power {measured.power:.3g}, devices send {most:.3g} at most"
+            return SlotPower(measured.power, measured.variance, fault)
+        return measured
+
+    def _decode(
+        self, measured: list[SlotPower], active: int, state: ChannelState, plan: AirPlan
+    ) -> tuple[float, float]:
+        """The sum in payload units, and its variance."""
+        energies = np.array([m.power for m in measured])
+        value = float(self.mapping.decode(energies, plan.alignment, state.noise_variance, active))
+        spread = sum(m.variance for m in measured)
+        if self.mapping.slots == 1:
+            spread += state.noise_variance**2 / self.idle_window
+        scale = plan.payload_peak * self.mapping.slope / plan.alignment
+        return plan.payload_peak * value, scale**2 * spread
+
+    def close(self) -> None:
+        """Mute and close every radio. Safe to call more than once."""
+        self._bank.close()
+
+    def __enter__(self) -> EnergyAir:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

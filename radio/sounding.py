@@ -1,0 +1,247 @@
+"""Sounding: everybody off, then every device's tone alone, one after another, in one or more sweeps.
+
+A gain is only worth something if it still holds in the air slot. With one reference clock a device's phase does not move
+from one of its pilots to another; if it does, or if the tone is not where it should be, the device is not trusted, and the
+fault says by how much it moved. Repeating the sweep (`PilotSettings.repeats` of 2) makes this test cover the time the
+round takes and not just a pilot's length. One device whose phase moves is left out (a loose cable); if a third of them move,
+those that do not may be there by chance, and nobody is trusted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radio.air import ChannelState
+from radio.errors import InputError
+from radio.marker import mark
+from radio.offset import OffsetEstimate, acquire_offset
+from radio.pilot import GainEstimate, PilotSettings, estimate_gain, saturated_fraction
+from radio.pilot_check import NO_CLOCK, REMEDY, Movement, PilotJudge
+from radio.radio import Radio, WeighableRadio
+from radio.tone import Tone
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """All that a round's pilots tell.
+
+    Attributes:
+        state: the channel, as every mode states it.
+        reference: receiver's clock that gains and offsets refer to.
+        noise_standard_error: of `state.noise_variance`.
+        offset_variance_hz2: (K,) variance of `state.offset_hz`.
+        phase_change_deg: (K,) largest change of phase, against the model, from a part of a device's pilots to another.
+        phase_change_standard_error_deg: (K,) what noise makes of it.
+        dc: constant at the receiver in the all-off slot, ADC full scale = 1; standard error sqrt(noise / window).
+        image_db: (K,) image of the pilot's tone over the tone; below about -10 log10(window SNR) it is noise.
+        faults: (K,) "" or why a device is not trusted.
+        clock_moves: a third of the devices' phases or more move: there is no shared clock, and nobody is trusted. A phase
+            that starts at random is within 6 degrees of where it was by chance, one time in thirty.
+    """
+
+    state: ChannelState
+    reference: int
+    noise_standard_error: float
+    offset_variance_hz2: NDArray[np.float64]
+    phase_change_deg: NDArray[np.float64]
+    phase_change_standard_error_deg: NDArray[np.float64]
+    dc: complex
+    image_db: NDArray[np.float64]
+    faults: tuple[str, ...]
+    clock_moves: bool
+
+    @property
+    def reason(self) -> str:
+        """Why nobody may send, or ""."""
+        if self.state.quality.any():
+            return ""
+        first = next((k for k, fault in enumerate(self.faults) if fault), None)
+        if self.clock_moves:
+            first = next(k for k, fault in enumerate(self.faults) if fault.startswith(NO_CLOCK))
+        return "no device can be trusted" if first is None else f"device {first}: {self.faults[first]}"
+
+
+@dataclass(frozen=True)
+class _Captures:
+    """(K, R, N) pilots, (K, R) clocks of their first samples, (K, R) what was sent as it would arrive undelayed."""
+
+    pilots: NDArray[np.complex128]
+    starts: NDArray[np.int64]
+    tones: list[list[NDArray[np.complex128]]]
+    saturated: NDArray[np.bool_]
+
+
+def hold(radio: Radio) -> WeighableRadio:
+    """The radio as one whose cyclic transmission can be scaled, or InputError."""
+    if not isinstance(radio, WeighableRadio):
+        raise InputError(
+            "hold is set, but a radio cannot scale a running transmission (`weigh`); unset hold and trigger every start"
+        )
+    return radio
+
+
+def sound_pilots(
+    transmitters: Sequence[Radio],
+    receiver: Radio,
+    tone: Tone,
+    settings: PilotSettings,
+    *,
+    interference: float,
+    distortion: float,
+    hold_samples: int | None = None,
+) -> Sounding:
+    """One slot with everybody off, then the sweeps. Depends on no data.
+
+    Args:
+        transmitters: the K devices' radios, muted before; muted after, too, unless they hold.
+        receiver: the radio that listens.
+        tone: the payload's tone; pilots use its frequency so that a start offset turns both by the same phase.
+        settings: see there.
+        interference: ratio of residual power to noise beyond which a pilot is not trusted.
+        distortion: part of the signal's power that may appear as residual without being called interference.
+        hold_samples: None: every pilot is a start of its own. Else all devices begin to send the tone cyclically, are
+            weighed to nothing, and after this many samples every pilot is a weight of 1 on it.
+    """
+    for radio in transmitters:
+        radio.mute()
+    guard = settings.guard_samples
+    if hold_samples is not None:
+        for radio in transmitters:
+            radio.transmit(tone.samples(tone.window), cyclic=True)
+            hold(radio).weigh(0.0)
+        if hold_samples + guard > 0:
+            receiver.receive(hold_samples + guard)
+    idle_samples = receiver.receive(tone.window)
+    mark(receiver, "idle", receiver.clock_samples - tone.window, tone.window)
+    idle = tone.project(idle_samples)
+    noise_variance = max(idle.noise_variance, settings.floor_variance)
+    # Taken off the pilots, whose tone need not fit their length; below 4 standard errors it is noise.
+    dc = idle.dc if abs(idle.dc) ** 2 > 16.0 * noise_variance / tone.window else 0j
+    captures = _sweep(transmitters, receiver, tone, settings, hold_samples is not None)
+    reference = receiver.clock_samples
+    judge = PilotJudge(settings, tone, idle, noise_variance, interference, distortion, receiver.rate_sps)
+    devices = len(transmitters)
+    estimates: list[GainEstimate] = []
+    faults: list[str] = []
+    change, change_error, images = np.zeros(devices), np.zeros(devices), np.full(devices, -np.inf)
+    for k in range(devices):
+        pilots = captures.pilots[k] if dc == 0.0 else captures.pilots[k] - dc
+        starts = [int(s) for s in captures.starts[k]]
+        tones = captures.tones[k]
+        acquired = None
+        finite = bool(np.all(np.isfinite(pilots.view(np.float64))))
+        if settings.offset_range_hz > 0.0 and finite:
+            acquired = acquire_offset(
+                pilots[0],
+                tones[0],
+                rate_sps=receiver.rate_sps,
+                noise_variance=noise_variance,
+                range_hz=settings.offset_range_hz,
+            )
+        aligned = pilots if len(tones) == 1 else _onto_first(pilots, tones)
+        estimate = estimate_gain(
+            aligned,
+            starts,
+            tones[0],
+            rate_sps=receiver.rate_sps,
+            noise_variance=noise_variance,
+            offset_prior_hz=settings.offset_prior_hz if acquired is None else _prior(acquired, settings),
+            offset_mean_hz=0.0 if acquired is None else acquired.offset_hz,
+            reference=reference,
+        )
+        estimates.append(estimate)
+        images[k] = _image_db(pilots[0], tones[0], estimate)
+        fault = ""
+        if not finite:
+            fault = "received samples are not finite"
+        elif captures.saturated[k]:
+            fault = "ADC saturated in its pilot; lower receive_gain_db"
+        elif acquired is not None and not acquired.trusted:
+            fault = f"its pilot was not found within +-{settings.offset_range_hz:g} Hz"
+        else:
+            moved = Movement.of(aligned, starts, tones[0], estimate, reference, receiver.rate_sps, noise_variance)
+            change[k], change_error[k] = math.degrees(moved.change), math.degrees(moved.standard_error)
+            fault = judge.fault(aligned, starts, tones[0], estimate, moved)
+        faults.append(fault)
+    moving = sum(fault.startswith(NO_CLOCK) for fault in faults)
+    clock_moves = moving >= max(1.0, devices / 3.0)
+    if clock_moves:
+        faults = [fault or f"{NO_CLOCK}: {moving} of {devices} devices' phases move; {REMEDY}" for fault in faults]
+    state = ChannelState(
+        gains=np.array([e.gain for e in estimates], dtype=np.complex128),
+        gain_variance=np.array([e.variance for e in estimates]),
+        offset_hz=np.array([e.offset_hz for e in estimates]),
+        noise_variance=noise_variance,
+        quality=np.array([not fault for fault in faults]),
+    )
+    return Sounding(
+        state=state,
+        reference=reference,
+        noise_standard_error=noise_variance / (math.log(2.0) * math.sqrt(tone.noise_bins)),
+        offset_variance_hz2=np.array([e.offset_variance for e in estimates]),
+        phase_change_deg=change,
+        phase_change_standard_error_deg=change_error,
+        dc=idle.dc,
+        image_db=images,
+        faults=tuple(faults),
+        clock_moves=clock_moves,
+    )
+
+
+def _sweep(
+    transmitters: Sequence[Radio], receiver: Radio, tone: Tone, settings: PilotSettings, held: bool
+) -> _Captures:
+    devices, guard = len(transmitters), settings.guard_samples
+    length = guard + settings.window
+    wave = tone.samples(length)
+    burst = wave[guard:]
+    pilots = np.empty((devices, settings.repeats, settings.window), dtype=np.complex128)
+    starts = np.empty((devices, settings.repeats), dtype=np.int64)
+    tones: list[list[NDArray[np.complex128]]] = [[] for _ in range(devices)]
+    saturated = np.zeros(devices, dtype=bool)
+    for sweep in range(settings.repeats):
+        for k, radio in enumerate(transmitters):
+            begin = starts[k, sweep] = receiver.clock_samples + guard
+            if held:
+                hold(radio).weigh(1.0)
+                heard = receiver.receive(length)
+                hold(radio).weigh(0.0)
+                tones[k].append(tone.samples(settings.window, int(begin) % tone.window))
+            else:
+                radio.transmit(wave, cyclic=False)
+                heard = receiver.receive(length)
+                radio.mute()
+                tones[k].append(burst)
+            mark(
+                receiver, "pilot", int(begin) - guard, length,
+                device=k, sweep=sweep, guard_samples=guard, cycles_per_sample=tone.cycles_per_sample,
+                tone_start=int(begin) % tone.window if held else guard,
+            )  # fmt: skip
+            saturated[k] |= saturated_fraction(heard) > settings.max_saturated
+            pilots[k, sweep] = heard[guard:]
+    return _Captures(pilots, starts, tones, saturated)
+
+
+def _onto_first(pilots: NDArray[np.complex128], tones: Sequence[NDArray[np.complex128]]) -> NDArray[np.complex128]:
+    """Pilots of one device turned so that each arrived with the first one's tone."""
+    if all(tone is tones[0] for tone in tones):
+        return pilots
+    # One tone at different instants: they differ by a phase.
+    return np.stack([pilot * complex(tones[0][0] / tone[0]) for pilot, tone in zip(pilots, tones, strict=True)])
+
+
+def _prior(acquired: OffsetEstimate, settings: PilotSettings) -> float:
+    """Standard deviation left to the second stage: three times the bound, for the threshold region."""
+    least = settings.offset_prior_hz * 1e-3
+    return max(3.0 * acquired.standard_error_hz, least)
+
+
+def _image_db(pilot: NDArray[np.complex128], tone: NDArray[np.complex128], estimate: GainEstimate) -> float:
+    amplitude = abs(np.vdot(tone, pilot))
+    image = abs(pilot @ tone)
+    return 20.0 * math.log10(image / amplitude) if amplitude > 0.0 and image > 0.0 else -math.inf

@@ -1,0 +1,159 @@
+"""One device at a time: no gain from the air's addition, but every payload is seen. Ground truth and calibration.
+
+Each slot carries its own reference (`radio.three_tone`), so that free-running clocks, late starts and a channel that has
+changed since sounding do no harm; sounding decides who takes part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radio.air import AirPlan, ChannelState, Mode, Received
+from radio.bank import RadioBank
+from radio.equalisation import plan_full_scale, power_dbfs, snr_db
+from radio.errors import InputError
+from radio.inversion import check_payloads
+from radio.three_tone import PAYLOAD, PILOT, Comb, ThreeTone, estimate_values
+
+TDMA = Mode("tdma", "magnitude", ("own",), plan_full_scale)
+
+
+class TdmaAir:
+    """`Air` by one slot for each device and scalar.
+
+    Args:
+        bank: the radios.
+        window: samples of a slot.
+        offset_max_hz: largest carrier offset between a device and the receiver; 0 with a common clock.
+        min_pilot_snr_db: a device whose pilots are below this, |h|^2 over the variance of its estimate, is not trusted.
+        interference_db: a slot is erased when its residual is this far above the sounded noise floor.
+        distortion_dbc: residual, relative to the signal, that is our own (converters, images, phase noise).
+    """
+
+    def __init__(
+        self,
+        bank: RadioBank,
+        *,
+        window: int = 4096,
+        offset_max_hz: float = 0.0,
+        min_pilot_snr_db: float = 6.0,
+        interference_db: float = 6.0,
+        distortion_dbc: float = -25.0,
+    ) -> None:
+        self.waveform = ThreeTone(window)
+        if not 0.0 <= offset_max_hz < bank.rate_sps / 4.0:
+            raise InputError(
+                f"offset_max_hz is {offset_max_hz}; allowed: 0 to a quarter of rate_sps ({bank.rate_sps / 4.0:g})"
+            )
+        self.devices = bank.devices
+        self.offset_max_hz = offset_max_hz
+        self.min_pilot_ratio = 10.0 ** (min_pilot_snr_db / 10.0)
+        self.interference = 10.0 ** (interference_db / 10.0)
+        self.distortion = 10.0 ** (distortion_dbc / 10.0)
+        self._bank = bank
+        self._sounded: tuple[int, ChannelState] | None = None
+        self._idle_fault = ""
+
+    @property
+    def mode(self) -> Mode:
+        return TDMA
+
+    def sound(self, round_index: int) -> ChannelState:
+        """An idle slot, then every device with the payload 0. The phase of `gains` holds for that slot only."""
+        gains = np.zeros(self.devices, dtype=np.complex128)
+        offsets, quality = np.zeros(self.devices), np.zeros(self.devices, dtype=bool)
+        window = self.waveform.window
+        with self._bank.phase(round_index, "sound"):
+            idle = self._bank.slot({}, window)
+            self._idle_fault = self._bank.fault(idle)
+            floor = self._bank.noise_floor(idle)
+            for k in range(self.devices):
+                comb, fault = self._hear(k, 0.0, 1.0, floor)
+                gains[k], offsets[k] = comb.tones[0] / PILOT, comb.offset_hz
+                quality[k] = not fault and not self._idle_fault
+        variance = np.full(self.devices, floor / window / PILOT**2)
+        power = np.abs(gains) ** 2
+        quality &= np.isfinite(power) & (power >= self.min_pilot_ratio * variance)
+        state = ChannelState(gains, variance, offsets, floor, quality)
+        self._sounded = (round_index, state)
+        return state
+
+    def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
+        """Sum of the devices' estimates; see `measure`."""
+        payloads = check_payloads(payloads, plan, self.devices)
+        values, variances, reason, slots = self.measure(round_index, payloads, plan)
+        active = plan.active
+        erased = bool(reason)
+        total = np.full(payloads.shape[1], np.nan) if erased else values[active].sum(axis=0)
+        variance = np.full(payloads.shape[1], np.nan) if erased else variances[active].sum(axis=0)
+        wanted, amplitude = self._amplitudes(payloads, plan)
+        sent = np.clip(wanted, -1.0, 1.0)
+        rms = np.sqrt(2.0 * PILOT**2 + (PAYLOAD * sent) ** 2) * np.where(active, amplitude, 0.0)[:, None]
+        over = np.abs(wanted[:, :slots]) > 1.0 + 1e-12
+        return Received(
+            total=total,
+            variance=variance,
+            snr_db=snr_db(plan.payload_peak, variance),
+            erased=erased,
+            reason=reason,
+            clipped=(over.sum(axis=1) * (self._bank.guard_samples + self.waveform.window)).astype(np.int64),
+            transmit_power_dbfs=power_dbfs(rms[:, :slots]),
+        )
+
+    def measure(
+        self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], str, int]:
+        """Every device's own estimate: (K, P) payloads, their variance, why they cannot be trusted, scalars begun."""
+        if self._sounded is None or self._sounded[0] != round_index:
+            last = "none" if self._sounded is None else str(self._sounded[0])
+            raise InputError(
+                f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
+            )
+        floor = self._sounded[1].noise_variance
+        wanted, amplitude = self._amplitudes(payloads, plan)
+        sent = np.clip(wanted, -1.0, 1.0)
+        values, variances = np.full(payloads.shape, np.nan), np.full(payloads.shape, np.nan)
+        if not plan.active.any():
+            reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
+            return values, variances, reason, 0
+        with self._bank.phase(round_index, "air"):
+            for p in range(payloads.shape[1]):
+                for k in np.flatnonzero(plan.active):
+                    comb, fault = self._hear(int(k), float(sent[k, p]), float(amplitude[k]), floor)
+                    if fault:
+                        return values, variances, f"{fault} (device {k})", p + 1
+                    value, variance = estimate_values(comb.tones, floor / self.waveform.window)
+                    values[k, p] = plan.payload_peak * value
+                    variances[k, p] = plan.payload_peak**2 * variance
+        return values, variances, "", payloads.shape[1]
+
+    def _amplitudes(
+        self, payloads: NDArray[np.float64], plan: AirPlan
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(K, P) values in payload peaks, and (K,) amplitude of the whole waveform."""
+        return np.where(plan.active[:, None], payloads, 0.0) / plan.payload_peak, np.minimum(
+            np.abs(plan.precoders) * plan.payload_peak, 1.0
+        )
+
+    def _hear(self, device: int, value: float, amplitude: float, floor: float) -> tuple[Comb, str]:
+        heard = self._bank.slot({device: self.waveform.wave(value, amplitude)}, self.waveform.window)
+        fault = self._bank.fault(heard)
+        if fault:
+            return Comb(np.zeros(3, dtype=np.complex128), 0.0, 0.0), fault
+        comb = self.waveform.read(heard, self._bank.rate_sps, self.offset_max_hz)
+        signal = float(np.sum(np.abs(comb.tones) ** 2))
+        if comb.residual_power > self.interference * floor + self.distortion * signal:
+            above = 10.0 * np.log10(comb.residual_power / max(floor, 1e-300))
+            return comb, f"interference: residual {above:.1f} dB above the sounded noise floor"
+        return comb, ""
+
+    def close(self) -> None:
+        """Mute and close every radio. Safe to call more than once."""
+        self._bank.close()
+
+    def __enter__(self) -> TdmaAir:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

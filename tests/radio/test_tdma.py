@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from radio.errors import InputError
+from radio.medium import Interferer, Medium
+from radio.streams import stream
+from radio.surroundings import Surroundings, from_profile, from_settings
+from radio.tdma import TdmaAir
+from radio.three_tone import PAYLOAD, PILOT
+
+
+def bench(place: Surroundings, window: int = 1024) -> tuple[Medium, TdmaAir]:
+    medium = place.medium()
+    return medium, TdmaAir(place.bank(medium), window=window, offset_max_hz=place.offset_max_hz)
+
+
+def quiet(devices: int = 3, seed: int = 4, sample_snr_db: float = 20.0, **settings) -> Surroundings:
+    place = from_settings(devices, seed, window=64, fading="static", **settings)
+    return replace(place, noise_variance=10 ** (-sample_snr_db / 10))
+
+
+def test_error_is_the_formula() -> None:
+    """Var = X^2 sum_k (9/8 + v_k^2/4) s^2/(M (3/8)^2 |h_k|^2)."""
+    place = quiet(3, sample_snr_db=0.0, adc_bits=None, dac_bits=None)
+    _, air = bench(place, window=512)
+    peak, count = 2.0, 700
+    plan = air.mode.plan(air.sound(0), peak, truncation=0.0)
+    payloads = stream(1, "payloads").uniform(-peak, peak, (3, count))
+    got = air.aggregate(0, payloads, plan)
+    assert not got.erased, got.reason
+    error = got.total - payloads.sum(axis=0)
+    formula = float((peak**2 * (9 / 8 + (payloads / peak) ** 2 / 4).sum(axis=0) / 512 / PILOT**2).mean())
+    assert (error**2).mean() == pytest.approx(formula, rel=0.2)
+    assert got.variance.mean() == pytest.approx(formula, rel=0.15)
+    np.testing.assert_allclose(got.snr_db, 10 * np.log10(peak**2 / got.variance))
+
+
+def test_free_running_radios_with_late_starts_are_measured_one_by_one() -> None:
+    """The ground truth of a bench must not need what it is there to judge: +-20 ppm, starts up to 50 ms late."""
+    _, air = bench(from_profile("pluto-bench", 4, 7), window=4096)
+    for t in range(4):
+        plan = air.mode.plan(air.sound(t), 1.0, truncation=0.05)
+        payloads = stream(3, "payloads", t).uniform(-1, 1, (4, 2))
+        values, variances, reason, _ = air.measure(t, payloads, plan)
+        assert not reason
+        np.testing.assert_allclose(values, payloads, atol=0.02)
+        assert np.sqrt(variances).max() < 0.01
+
+
+def test_deep_fade_is_left_out() -> None:
+    medium, air = bench(quiet(path_loss_db=[0.0, 25.0, 0.0], sample_snr_db=40.0))
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    assert plan.active.tolist() == [True, False, True]
+    got = air.aggregate(0, np.array([[0.5], [np.nan], [-0.2]]), plan)
+    assert got.total[0] == pytest.approx(0.3, abs=0.01) and medium.on_air == ()
+    power = 10 * np.log10(2 * PILOT**2 + (PAYLOAD * np.array([0.5, 0.2])) ** 2)
+    np.testing.assert_allclose(got.transmit_power_dbfs[[0, 2]], power)
+    assert np.isneginf(got.transmit_power_dbfs[1])
+
+
+def test_limited_payloads_are_counted() -> None:
+    _, air = bench(quiet(2, sample_snr_db=50.0))
+    got = air.aggregate(0, np.array([[3.0], [0.5]]), air.mode.plan(air.sound(0), 1.0, truncation=0.1))
+    assert got.total[0] == pytest.approx(1.5, abs=0.01) and got.clipped.tolist() == [1024, 0]
+
+
+def test_interference_erases_and_names_the_device() -> None:
+    medium, air = bench(quiet())
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    medium.interferers.append(Interferer(0.5, 3.1e5))
+    got = air.aggregate(0, np.full((3, 2), 0.3), plan)
+    assert got.erased and "interference" in got.reason and "device 0" in got.reason and np.isnan(got.total).all()
+    assert not air.sound(1).quality.any()  # nor are pilots trusted beside it
+
+
+def test_wrong_use_is_explained() -> None:
+    _, air = bench(quiet())
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    with pytest.raises(InputError, match="round 5"):
+        air.aggregate(5, np.ones((3, 1)), plan)
+    silent = replace(plan, active=np.zeros(3, dtype=bool))
+    assert air.aggregate(0, np.ones((3, 1)), silent).reason == "no active device"
+    with pytest.raises(InputError, match="offset_max_hz"):
+        TdmaAir(air._bank, offset_max_hz=3e5)
