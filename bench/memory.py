@@ -101,27 +101,23 @@ def measure(method: str, dtype: str, size: int, quick: bool) -> float:
 
 
 def rows(size: int, quick: bool) -> list[Row]:
-    peaks = {
-        ("plain", ""): measure("plain", "fp32", size, quick),
-        ("import", ""): measure("import", "fp32", size, quick),
-    }
-    base = peaks["import", ""]
-    found = [
-        Row("import_mib", base, "MiB", "torch, transformers and our kernels, warmed"),
-        Row("kernel_import_mib", base - peaks["plain", ""], "MiB", "of that, ours beyond torch and transformers"),
-    ]
-    for dtype in ("fp32", "bf16") if not quick else ("fp32",):
-        for method in METHODS[2:]:
-            peaks[method, dtype] = measure(method, dtype, size, quick)
-            found.append(Row(f"rss_{method}_{dtype}", peaks[method, dtype], "MiB", f"batch {size}, length 64"))
-    for dtype in ("fp32", "bf16") if not quick else ("fp32",):
-        net = {m: peaks[m, dtype] - base for m in METHODS[2:]}
-        found.append(Row(f"rss_net_over_adamw_{dtype}", net["ours"] / net["adamw"], "", "both net of imports"))
-        found.append(Row(f"rss_net_over_sgd_{dtype}", net["ours"] / net["sgd"], "", "both net of imports"))
-        found.append(Row(f"mezo_over_ours_{dtype}", peaks["mezo", dtype] / peaks["ours", dtype], "", "whole processes"))
-    found.append(
-        Row("rss_over_inference", peaks["ours", "fp32"] / peaks["inference", "fp32"], "", "whole processes, fp32")
-    )
+    methods = ("inference", "ours") if quick else METHODS[2:]
+    dtypes = ("fp32",) if quick else ("fp32", "bf16")
+    base = measure("import", "fp32", size, quick)
+    found = [Row("import_mib", base, "MiB", "torch, transformers and our package and kernels, warmed")]
+    if not quick:
+        plain = measure("plain", "fp32", size, quick)
+        found.append(Row("kernel_import_mib", base - plain, "MiB", "of that, ours beyond torch and transformers' OPT"))
+    for dtype in dtypes:
+        peaks = {method: measure(method, dtype, size, quick) for method in methods}
+        found += [Row(f"rss_{m}_{dtype}", peak, "MiB", f"batch {size}, length 64") for m, peak in peaks.items()]
+        over = "rss_over_inference" + ("" if dtype == "fp32" else "_bf16")
+        found.append(Row(over, peaks["ours"] / peaks["inference"], "", f"whole processes, {dtype}"))
+        if not quick:
+            net = {m: peak - base for m, peak in peaks.items()}
+            found.append(Row(f"rss_net_over_adamw_{dtype}", net["ours"] / net["adamw"], "", "both net of imports"))
+            found.append(Row(f"rss_net_over_sgd_{dtype}", net["ours"] / net["sgd"], "", "both net of imports"))
+            found.append(Row(f"mezo_over_ours_{dtype}", peaks["mezo"] / peaks["ours"], "", "whole processes"))
     return found
 
 

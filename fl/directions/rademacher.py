@@ -6,7 +6,8 @@ r // 128 of word q // 32 of
     Philox4x32-10(counter = (32 (i // 4096) + q % 32, j, name_lo, name_hi), key = seed)        bit 1 means -1
 
 so that the 128 words of a chunk are used side by side, a bit at a time: every loop of the kernel is a plain vector loop.
-A sign is put on an amount by an exclusive or with its sign bit, so that z itself is never written down.  Products with +-1 are exact.
+A sign is put on an amount by an exclusive or with its sign bit, so z itself is never written down.  Products with +-1 are
+exact.
 """
 
 from __future__ import annotations

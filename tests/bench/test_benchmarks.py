@@ -37,6 +37,14 @@ def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(tmp_path: Pa
     "bench, names",
     [
         ("zero_shot", {"zero_shot", "best_threshold", "answers_second_option", "chance_floor"}),
+        (
+            "step",
+            {"step_ratio_b1", "step_ratio_b4", "mezo_ratio_b1", "mezo_ratio_b4", "sgd_ratio_b1", "adamw_ratio_b4"},
+        ),
+        ("memory", {"import_mib", "rss_inference_fp32", "rss_ours_fp32", "rss_over_inference"}),
+        ("replay", {"replay_ms_per_round", "pass_ms", "catch_up_1000"}),
+        ("devices", {"devices_ratio_k1", "devices_ratio_k8", "rss_k8_over_k1"}),
+        ("half", {"forward_speedup", "error_gains_mu0.01", "error_all_mu0.001"}),
         ("gradient_energy", {"layers.0.self_attn_layer_norm.weight", "all LayerNorms", "all matrices"}),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from fl.decoder import place
+from fl.directions.direction import Direction
 from fl.directions.registry import direction
 from fl.directions.split import Split as TwoBlocks
 from fl.estimators.registry import estimator
@@ -24,15 +25,15 @@ from fl.tasks.registry import load_task
 
 NORMS = ("*layers.*.final_layer_norm.weight",)
 MIXED = (*NORMS, "*v_proj.weight")  # 64 gains and two matrices of 1,024
-MU, SEEDS, ERRORS = 1e-2, 120, 4.0
+MU, SEEDS, ERRORS = 1e-2, 90, 4.0
 KINDS = [
     ("rademacher", {}),
     ("gaussian", {}),
-    ("low-rank", {"rank": 1}),
-    ("low-rank", {"rank": 4}),
+    ("low-rank", {"rank": 2}),
     ("rademacher", {"density": 0.2, "mask": "magnitude"}),
     ("gaussian", {"density": 0.2, "mask": "random"}),
 ]
+Shapes = dict[str, tuple[int, ...]]
 
 
 class Case:
@@ -59,7 +60,7 @@ class Case:
         logits = [network(input_ids=torch.tensor([e.ids])).logits[0, -1, options] for e in self.examples]
         return torch.nn.functional.cross_entropy(torch.stack(logits), torch.tensor([e.label for e in self.examples]))
 
-    def replica(self, patterns, name, settings, kind, functional=False) -> tuple[Replica, object, list[str]]:
+    def replica(self, patterns, name, settings, kind, functional=False) -> tuple[Replica, Direction, Shapes]:
         model = load_model(str(self.folder))
         trained = model.select(patterns)
         z = direction(name, trained, **settings)
@@ -88,8 +89,8 @@ def seeds() -> list[int]:
 @pytest.mark.parametrize(
     ("kind", "functional", "patterns", "name", "settings"),
     [(kind, False, MIXED, *z) for kind in ("central", "one-sided", "split:2") for z in KINDS]
-    + [(kind, True, NORMS, *z) for kind in ("central", "one-sided") for z in (KINDS[0], KINDS[4])]
-    + [(kind, True, MIXED, *KINDS[3]) for kind in ("central", "one-sided")],
+    + [(kind, True, NORMS, *z) for kind in ("central", "one-sided") for z in (KINDS[0], KINDS[3])]
+    + [(kind, True, MIXED, *KINDS[2]) for kind in ("central", "one-sided")],
 )
 def test_the_mean_of_estimate_times_direction_is_the_gradient(case, kind, functional, patterns, name, settings):
     replica, z, shapes = case.replica(patterns, name, settings, kind, functional)
