@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -276,6 +277,16 @@ def _check_method(learning: Learning) -> None:
             f"learning.momentum = {learning.momentum:g} has no effect with learning.optimiser = {learning.optimiser!r}; "
             "use momentum or adam"
         )
+    for key, needs in (("rank", "low-rank"), ("refresh", "low-rank")):
+        if getattr(learning, key) != Learning.model_fields[key].default and learning.direction != needs:
+            raise ValueError(
+                f"learning.{key} = {getattr(learning, key)} has no effect with learning.direction = {learning.direction!r}; "
+                "use low-rank or leave it out"
+            )
+    if learning.mask != "magnitude" and learning.density == 1:
+        raise ValueError(
+            f"learning.mask = {learning.mask!r} has no effect with learning.density = 1; set a density below 1 or leave it out"
+        )
     if learning.seed_pool is not None and learning.direction == "low-rank":
         raise ValueError(
             f"learning.seed_pool = {learning.seed_pool} with learning.direction = 'low-rank': half of a low-rank seed names "
@@ -351,7 +362,9 @@ def _explain(problem: Any, source: str, origin: dict[str, str]) -> str:
         kind = "section" if len(location) == 1 else "key"
         return f"{where}: unknown {kind} {key}; {hint}"
     if not location:
-        return f"{source}: {problem['msg'].removeprefix('Value error, ')}"
+        message = problem["msg"].removeprefix("Value error, ")
+        named = [origin[word] for word in re.findall(r"[a-z]+\.[a-z_]+", message) if word in origin]
+        return f"{'--set' if '--set' in named else source}: {message}"
     return f"{where}: {key} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fl.config import Learning
 from fl.estimators.estimator import UNTOUCHED
@@ -90,9 +90,22 @@ def run_round(
     rate = rate_at(learning, journal.history.rounds)
     drawn = round_seed(seed, slot, learning.basis_slots, learning.seed_pool)
     order = RoundOrder(slot, drawn, learning.perturbations, learning.mu, learning.local_steps, rate)
-    transport.open(order)
-    state = air.sound(slot)
-    plan = power.plan(state, limits.noise_std, limits.saturation, limits.truncation, limits.backoff, rule=air.mode.plan)
+
+    def planned() -> tuple[ChannelState, AirPlan]:
+        found = air.sound(slot)
+        return found, power.plan(
+            found, limits.noise_std, limits.saturation, limits.truncation, limits.backoff, rule=air.mode.plan
+        )
+
+    if order.local_steps > 1:
+        # Walking is charged before the air is used, so ask first who can be heard at all, and sound once more afterwards.
+        willing = planned()[1].active
+        transport.open(order, willing)
+        state, plan = planned()
+        plan = replace(plan, active=plan.active & willing)
+    else:
+        transport.open(order)
+        state, plan = planned()
     # a device that walked has come back bit for bit: nobody's probes are in the weights
     probe = UNTOUCHED if order.local_steps > 1 else transport.probe
     unmoved = RoundUpdate(order.seed, order.mu, order.perturbations, probe)
@@ -143,6 +156,6 @@ def train(
         if erased == ERASURES_IN_A_ROW:
             raise StoppedEarly(
                 f"{erased} slots in a row were erased ({done.received.reason}); {journal.history.rounds} of "
-                f"{learning.rounds} rounds are committed. The radio cannot carry this experiment: raise radio.snr_db or "
-                "radio.pilot_window, or lower radio.truncation, in a new run"
+                f"{learning.rounds} rounds are committed. The air cannot carry this experiment: do what the reason says or, "
+                "where the signal is weak, raise radio.snr_db or radio.pilot_window or lower radio.truncation, in a new run"
             )

@@ -280,7 +280,9 @@ class _Execution:
             "parameters": self.replica.parameters,
             "trainable": self.replica.trainable,
             **uplink(len(history.slots), learning.scalars, self.replica.trainable, learning.payload == "sign"),
-            "channel_uses": len(history.slots) * learning.scalars,
+            "channel_uses": len(history.slots)
+            * learning.scalars
+            * (len(self.devices) if experiment.radio.mode == "tdma" else 1),
             "params_digest": self.replica.digest(),
             "model_digest": history.model["digest"] if history.model else None,
             "version": version(),

@@ -56,6 +56,11 @@ def experiment_task(experiment: Experiment) -> Task:
 def build_replica(experiment: Experiment, task: Task) -> Replica:
     set_threads(experiment)
     model = load_model(experiment.model.source, experiment.model.lora_rank, experiment.model.lora_alpha)
+    if experiment.model.lora_rank and not any("lora_" in name for name in model.select(experiment.learning.parameters)):
+        raise InputError(
+            f"model.lora_rank = {experiment.model.lora_rank}, but learning.parameters = "
+            f'{list(experiment.learning.parameters)} trains no adapter; use learning.parameters = ["*lora_*"]'
+        )
     likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch)
     learning = experiment.learning
     trained = model.select(learning.parameters)

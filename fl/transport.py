@@ -57,7 +57,7 @@ class Transport(Protocol):
     devices: int
     probe: str  # what measuring leaves in every replica's weights
 
-    def open(self, order: RoundOrder) -> None:
+    def open(self, order: RoundOrder, willing: NDArray[np.bool_] | None = None) -> None:
         """Every device draws its secret batch and measures its projections; with local steps it also charges them and
         draws their noise, for it moves by what it will send.  Raises BudgetError before anyone has."""
 
@@ -89,10 +89,10 @@ class InProcess:
         self._walked: _Measured | None = None
         self._truth: Truth | None = None
 
-    def open(self, order: RoundOrder) -> None:
+    def open(self, order: RoundOrder, willing: NDArray[np.bool_] | None = None) -> None:
         self._order = order
         if order.local_steps > 1:
-            self._walked = self._walk(order)
+            self._walked = self._walk(order, np.ones(self.devices, bool) if willing is None else willing)
             return
         self._walked = None
         batches = [device.batch(order.slot) for device in self._members]
@@ -100,19 +100,23 @@ class InProcess:
         projections = self._replica.projections(together, order.seed, order.perturbations, order.mu)
         self._projections = np.split(projections, np.cumsum([len(batch) for batch in batches])[:-1])
 
-    def _walk(self, order: RoundOrder) -> _Measured:
-        """Everybody's local steps, one device after another on the one replica."""
-        self._check_budgets(order, self._members)
+    def _walk(self, order: RoundOrder, willing: NDArray[np.bool_]) -> _Measured:
+        """The local steps of those who take part, one device after another on the one replica."""
+        walkers = [device for device, takes_part in zip(self._members, willing, strict=True) if takes_part]
+        self._check_budgets(order, walkers)
         first = order.slot * order.local_steps
         for release in range(first, first + order.local_steps):  # device by device would charge a shared ledger K times
-            for device in self._members:
+            for device in walkers:
                 device.charge(self._run_id, release)
+        scalars = order.perturbations * order.local_steps
+        sent, clean = np.zeros((self.devices, scalars)), np.zeros((self.devices, scalars))
+        nonfinite = np.zeros(self.devices, np.int64)
         start = self._replica.snapshot()
-        walks = []
-        for device in self._members:
-            walks.append(walk(device, self._replica, order))
-            self._replica.restore(start)
-        return _Measured(*(np.array(each) for each in zip(*walks, strict=True)))
+        for k, device in enumerate(self._members):
+            if willing[k]:
+                sent[k], clean[k], nonfinite[k] = walk(device, self._replica, order)
+                self._replica.restore(start)
+        return _Measured(sent, clean, nonfinite)
 
     def _check_budgets(self, order: RoundOrder, devices: Iterable[Device]) -> None:
         for device in devices:

@@ -23,6 +23,7 @@ def completed(run: RunFiles, seen: Evaluations) -> dict[str, Any]:
         "perturbations": run.option("learning", "perturbations"),
         "local_steps": run.option("learning", "local_steps", 1),
         "payload": run.option("learning", "payload", "value"),
+        "radio_mode": run.option("radio", "mode", "coherent"),
         "seed": run.option("run", "seed"),
         "rounds": len(run.records("round")),
         "erased": len(run.records("erased")),

@@ -131,7 +131,10 @@ def sent_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
             f"{int(known.get('slots') or 0) * _scalars(known):,}",
         ),
         ("a round", count(_scalars(known) if known.get("perturbations") else None)),
-        ("devices sending at the same time, at most", count(known.get("devices"))),
+        (
+            f"devices sending {'one after another' if known.get('radio_mode') == 'tdma' else 'at the same time'}, at most",
+            count(known.get("devices")),
+        ),
     ]
     optional = (
         ("channel_uses", "channel uses of the run", ",d"),
