@@ -57,7 +57,8 @@ class Received:
     Attributes:
         total: (P,) estimate of sum_k x_k over the active set, payload units; NaN when erased.
         variance: (P,) its predicted variance from what happens at the receiver alone, payload units squared: noise, and
-            where energies add the devices' random cross terms; not the errors of the channel estimates.
+            where energies add the devices' random cross terms; not the errors of the channel estimates, but in coherent
+            mode (see `CoherentAir`).
         snr_db: (P,) SNR per received scalar after integration: one full-scale payload (`payload_peak`) against the
             noise of one real dimension, as the receiver measured it. It describes the air, not the payloads sent.
         erased: True: cannot be trusted (saturation, interference, no active device); no number may be used.

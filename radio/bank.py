@@ -9,15 +9,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import fdtri
 
+from radio.air import ChannelState
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.marker import mark
+from radio.outlier import FALSE_ALARM
 from radio.pilot import saturated_fraction
 from radio.radio import Radio
+from radio.tone import DC_GUARD_BINS
+
+
+@lru_cache(maxsize=64)
+def noise_limit(bins: int, floor_bins: int, trials: int = 1) -> float:
+    """What the mean power of `bins` bins of white noise, over the noise floor, exceeds by chance once in 1e6.
+
+    An F test: the floor is the median of `floor_bins` bins, worth 2 ln(2)^2 degrees of freedom each. The chance is that of
+    the largest of `trials` such means.
+    """
+    degrees = 2.0 * math.log(2.0) ** 2 * floor_bins
+    return float(fdtri(2.0 * bins, degrees, 1.0 - FALSE_ALARM / trials))
+
+
+def sounded_state(round_index: int, sounded: tuple[int, ChannelState] | None) -> ChannelState:
+    """The state of `sounded`, the last round sounded and what it found. InputError if that is not `round_index`."""
+    if sounded is None or sounded[0] != round_index:
+        last = "none" if sounded is None else str(sounded[0])
+        raise InputError(
+            f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
+        )
+    return sounded[1]
 
 
 class RadioBank:
@@ -115,6 +141,23 @@ class RadioBank:
         bins = (spectrum.real**2 + spectrum.imag**2) / idle.size
         # A bin of white noise is exponentially distributed: its median is ln 2 of its mean.
         return max(float(np.median(bins)) / math.log(2.0), self.floor_variance)
+
+    def idle_fault(self, idle: NDArray[np.complex128], bins: NDArray[np.int64]) -> str:
+        """Why an idle slot (N,) says that no number can be trusted, or "": `fault`, or a carrier in the `bins` read later.
+
+        The median in `noise_floor` does not see a carrier, and what lies on a tone's own bin is no residual beside it.
+        """
+        if fault := self.fault(idle):
+            return fault
+        bins = bins[(bins > DC_GUARD_BINS) & (bins < idle.size - DC_GUARD_BINS)]
+        spectrum = np.fft.fft(idle)[bins]
+        power = (spectrum.real**2 + spectrum.imag**2) / idle.size
+        largest, floor = int(np.argmax(power)), self.noise_floor(idle)
+        if not power[largest] > noise_limit(1, idle.size, bins.size) * floor:
+            return ""
+        at = float(np.fft.fftfreq(idle.size)[bins[largest]]) * self.rate_sps / 1e3
+        above = 10.0 * math.log10(float(power[largest]) / max(floor, 1e-300))
+        return f"interference: a carrier on the mode's own frequencies at {at:+.1f} kHz, {above:.1f} dB above the noise"
 
     def mute(self) -> None:
         """Silence every transmitter, even if one of them fails to obey; then report the first failure."""

@@ -22,8 +22,8 @@ from radio.converter import Converter
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
 from radio.marker import mark
-from radio.outlier import block_statistics, gain_dropped
-from radio.pilot import PilotSettings, saturated_fraction
+from radio.outlier import block_statistics, floor_change
+from radio.pilot import PilotSettings, csi_variance, saturated_fraction
 from radio.radio import Radio
 from radio.sounding import Sounding, hold, sound_pilots
 from radio.tone import Tone, ToneEstimate, phasor
@@ -33,6 +33,15 @@ COHERENT = Mode("coherent", "complex", ("own", "others", "receiver"), plan_inver
 
 class CoherentAir:
     """`Air` by tone projection and channel inversion.
+
+    `Received.variance` is that of the receiver's noise and of the channel estimates' errors, the latter for payloads
+    uniform in [-X, X] (mean square X^2 / 3, X the plan's `payload_peak`) and for the start of the air slots: with an offset
+    that is estimated, later slots are worse. `Received.snr_db` is of the noise alone.
+
+    A receive gain that moves between pilots and payloads is found by `receive_gain_db` of the receiver, and, where a radio
+    does not know its own gain, by the noise floor under the tone (`floor_change`): a window of 4096 samples tells a fall of
+    0.7 dB, and a rise of as much and of what the signals may add to the floor by the pilots' evidence.
+    Less than that, and a change where quantisation or our own phase noise is the floor, stays hidden.
 
     Args:
         transmitters: K radios, one for each device.
@@ -159,8 +168,19 @@ class CoherentAir:
         return plan_inversion(state, payload_peak, truncation=self.truncation)
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
-        """One slot for each column of `payloads` (K, P). Muted afterwards, whatever happened."""
+        """One slot for each column of `payloads` (K, P). Muted afterwards, whatever happened.
+
+        Held tones run on at weight 0, for the round's next slots, until the next `sound`, `mute` or `close`: that an
+        aggregate is the round's last cannot be known. An error, InputError included, mutes them as well.
+        """
         self._check_open()
+        try:
+            return self._aggregate(round_index, payloads, plan)
+        except BaseException:
+            self._silence()
+            raise
+
+    def _aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         payloads = check_payloads(payloads, plan, self.devices)
         if self._sounded is None or self._sounded[0] != round_index:
             last = "none" if self._sounded is None else str(self._sounded[0])
@@ -177,34 +197,36 @@ class CoherentAir:
         total, variance, snr_db = np.full(count, np.nan), np.full(count, np.nan), np.full(count, np.nan)
         slots = 0
         reason = ""
-        if sounding.clock_moves:
+        if sounding.clock_moves or sounding.idle_fault:
             reason = sounding.reason
         elif not plan.active.any() or not plan.alignment > 0.0:
             reason = "no active device" + (f"; {sounding.reason}" if sounding.reason else "")
         else:
-            try:
-                if self._on_phase is not None:
-                    self._on_phase(round_index, "air")
-                for p in range(count):
-                    slots += 1
-                    heard, start = self._slot(sent[:, p], plan.active, sounding)
-                    mark(
-                        self._receiver, "payload", self._receiver.clock_samples - heard.size, heard.size,
-                        perturbation=p, active=np.flatnonzero(plan.active), guard_samples=self.guard_samples,
-                        cycles_per_sample=self.tone.cycles_per_sample, tone_start=start,
-                    )  # fmt: skip
-                    estimate = self.tone.project(heard[self.guard_samples :], start=start)
-                    reason = self._fault(heard, start, estimate, state, plan)
-                    if reason:
-                        break
-                    total[p] = estimate.amplitude.real / plan.alignment
-                    # The idle slot and this one know the floor equally well.
-                    noise = max((estimate.noise_variance + state.noise_variance) / 2.0, self.pilots.floor_variance)
-                    variance[p] = noise / (2.0 * self.tone.window * plan.alignment**2)
-                    snr_db[p] = 10.0 * math.log10(plan.payload_peak**2 / variance[p]) if variance[p] > 0.0 else math.inf
-            except BaseException:
-                self._silence()
-                raise
+            if self._on_phase is not None:
+                self._on_phase(round_index, "air")
+            for p in range(count):
+                slots += 1
+                heard, start = self._slot(sent[:, p], plan.active, sounding)
+                mark(
+                    self._receiver, "payload", self._receiver.clock_samples - heard.size, heard.size,
+                    perturbation=p, active=np.flatnonzero(plan.active), guard_samples=self.guard_samples,
+                    cycles_per_sample=self.tone.cycles_per_sample, tone_start=start,
+                )  # fmt: skip
+                estimate = self.tone.project(heard[self.guard_samples :], start=start)
+                reason = self._fault(heard, start, estimate, sounding, plan)
+                if reason:
+                    break
+                total[p] = estimate.amplitude.real / plan.alignment
+                # The idle slot and this one know the floor equally well.
+                noise = max((estimate.noise_variance + state.noise_variance) / 2.0, self.pilots.floor_variance)
+                of_noise = noise / (2.0 * self.tone.window * plan.alignment**2)
+                variance[p] = of_noise + self._csi_variance(state, plan)
+                snr_db[p] = 10.0 * math.log10(plan.payload_peak**2 / of_noise) if of_noise > 0.0 else math.inf
+            gain_db = self._receiver.receive_gain_db
+            if not reason and gain_db != sounding.receive_gain_db:
+                reason = (
+                    f"the receive gain was {sounding.receive_gain_db:g} dB in sounding and is {gain_db:g} dB; hold it"
+                )
             if self.hold_samples is None:
                 self.mute()
         if reason:
@@ -256,10 +278,18 @@ class CoherentAir:
             self._sounded = None
         self.mute()
 
+    def _csi_variance(self, state: ChannelState, plan: AirPlan) -> float:
+        """Of the sum, by the channel estimates' errors, for uniform payloads."""
+        active = plan.active
+        pilot_noise = state.noise_variance / (self.pilots.window * self.pilots.repeats)
+        errors = csi_variance(state.gains[active], state.gain_variance[active], pilot_noise)
+        return plan.payload_peak**2 / 3.0 * float(errors.sum())
+
     def _fault(
-        self, heard: NDArray[np.complex128], start: int, estimate: ToneEstimate, state: ChannelState, plan: AirPlan
+        self, heard: NDArray[np.complex128], start: int, estimate: ToneEstimate, sounding: Sounding, plan: AirPlan
     ) -> str:
         """Why this slot cannot be trusted, or ""."""
+        state = sounding.state
         if not np.all(np.isfinite(heard.view(np.float64))):
             return "received samples are not finite"
         saturated = saturated_fraction(heard)
@@ -272,8 +302,17 @@ class CoherentAir:
             above = 10.0 * math.log10(estimate.residual_power / max(state.noise_variance, 1e-300))
             return f"interference: residual {above:.1f} dB above the sounded noise floor"
         bins = self.tone.noise_bins
-        if gain_dropped(state.noise_variance, max(estimate.noise_variance, self.pilots.floor_variance), bins):
-            return "the noise fell since sounding: the receive gain moved; switch automatic gain control off"
+        floor = self.pilots.floor_variance
+        moved = floor_change(
+            state.noise_variance,
+            max(estimate.noise_variance, floor),
+            bins,
+            added=min(self.distortion, sounding.own_residual) * signal,
+            quantisation=floor,
+        )
+        if moved:
+            change = "rose (or there is interference)" if moved > 0 else "fell (or the idle slot had interference)"
+            return f"the noise {change} since sounding: the receive gain moved; switch automatic gain control off"
         tone = self.tone.samples(self.tone.window)
         blocks = block_statistics(
             heard[self.guard_samples :],

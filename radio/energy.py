@@ -29,6 +29,9 @@ ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power)
 class EnergyAir:
     """`Air` by energies of random-phase sequences.
 
+    A receive gain that moves between sounding and payload scales the sum. It is found by `receive_gain_db` of the receiver
+    only: signals white as noise hide the floor, so the gain of a radio that does not know its own must be manual.
+
     Args:
         bank: the radios.
         seed: public; the sequences are drawn from it.
@@ -78,6 +81,7 @@ class EnergyAir:
         self._seed = seed
         self._sounded: tuple[int, ChannelState] | None = None
         self._idle_fault = ""
+        self._sounded_gain_db = bank.receive_gain_db
 
     @property
     def mode(self) -> Mode:
@@ -86,6 +90,7 @@ class EnergyAir:
     def sound(self, round_index: int) -> ChannelState:
         """An idle slot, then every device's sequence alone. `gains` are |h|: their phase is 0."""
         with self._bank.phase(round_index, "sound"):
+            self._sounded_gain_db = self._bank.receive_gain_db
             idle = self._bank.slot({}, self.idle_window)
             silence = measure_power(idle, 0.0, 0)
             self._idle_fault = self._bank.fault(idle) or silence.fault
@@ -153,6 +158,9 @@ class EnergyAir:
                     if reason:
                         break
                     total[p], variance[p] = self._decode(measured, active.size, state, plan)
+            before, now = self._sounded_gain_db, self._bank.receive_gain_db
+            if not reason and now != before:
+                reason = f"the receive gain was {before:g} dB in sounding and is {now:g} dB; hold it"
         if reason:
             total[:] = variance[:] = np.nan
         heard = sent.reshape(self.devices, -1)[:, :used]

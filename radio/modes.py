@@ -59,7 +59,8 @@ def open_air(
         devices: K.
         seed: of every draw, and of the public sequences.
         mode: how payloads are added.
-        fidelity: see the module.
+        fidelity: see the module. "symbol" has the gains, noise and offsets of profile pluto-bench, but not its converters,
+            phase noise, mixers, gain steps and late starts; pluto-room, with echoes and bursts, is refused.
         profile: surroundings by name, see `radio.profiles`; "none": by `settings`.
         shared_clock: one reference for all radios of a profile.
         mapping: of energy mode, see `radio.mapping`; "reed" is "signed" with average channel powers instead of pilots.
@@ -85,6 +86,11 @@ def open_air(
     pairing: MappingName = "signed" if mapping == "reed" else mapping
     average = mapping == "reed"
     if fidelity == "symbol":
+        if place.impairments.burst_rate_hz > 0.0 or place.channel.tap_delays_s:
+            raise InputError(
+                f"profile {profile!r} has echoes and bursts of interference, which radio.fidelity = 'symbol' cannot represent; "
+                "take radio.fidelity = 'sample', or a profile with flat gains: textbook, pluto-bench"
+            )
         symbols = place.symbols()
         if mode == "energy":
             return SymbolEnergyAir(

@@ -95,6 +95,33 @@ def block_statistics(
     )
 
 
+def line_found(power: float, noise_variance: float, window: int, bins: int) -> bool:
+    """Whether a bin of `power` (amplitude squared) in a window of noise alone holds a line: F test at `FALSE_ALARM`.
+
+    The bin's noise is exponentially distributed with mean `noise_variance` / `window`, itself from the median of `bins`.
+    """
+    return power * window > _limit(2.0, _MEDIAN_DEGREES * bins, FALSE_ALARM / 10.0) * noise_variance
+
+
+def floor_change(before: float, now: float, bins: int, *, added: float = 0.0, quantisation: float = 0.0) -> int:
+    """1 or -1 if the noise floor rose or fell since sounding by more than chance and what we add ourselves, else 0.
+
+    An F test at `FALSE_ALARM`; 4087 bins (a window of 4096) tell 0.7 dB. Quantisation below one step is no white noise:
+    its power is between 0 and 3 times the usual step^2 / 6, which both directions allow for.
+
+    Args:
+        before: E|n|^2 per complex sample as sounded, from the median of `bins` bins.
+        now: of the payload slot, likewise.
+        bins: of either estimate.
+        added: what the signal itself may add to `now` (phase noise, distortion). It hides a rise of its own size.
+        quantisation: the converter's noise, the least of both.
+    """
+    limit = _limit(_MEDIAN_DEGREES * bins, _MEDIAN_DEGREES * bins, FALSE_ALARM)
+    if now > limit * (before + 2.0 * quantisation + added):
+        return 1
+    return -1 if limit * (now + 3.0 * quantisation) < before else 0
+
+
 def gain_dropped(noise_before: float, noise_now: float, bins: int) -> bool:
     """Whether the noise fell to half or less, and by more than its estimates' errors: the receive gain was lowered.
 

@@ -90,10 +90,25 @@ class GainEstimate:
     residual_power: float
     margin: float = math.inf
 
-    @property
-    def phase_variance(self) -> float:
-        """rad^2; half of the gain's relative variance where noise is all there is."""
-        return self.variance / max(2.0 * abs(self.gain) ** 2, 1e-300)
+
+def csi_variance(
+    gains: NDArray[np.complex128], gain_variance: NDArray[np.float64], noise_variance: float
+) -> NDArray[np.float64]:
+    """(K,) mean squared error E[(Re(h / h_hat) - 1)^2] of a unit payload inverted by its estimated gain, to leading order.
+
+    The pilots' noise n falls on the real dimension with half its power; a phase s, of the offset's error, with
+    E[(cos s - 1)^2] = 3/4 E[s^2]^2 (pluto.md section 4, expanded):
+
+        n / (2 |h|^2) + 3/4 ((gain_variance - n) / |h|^2)^2
+
+    Args:
+        gains: (K,) estimates h_hat, none of them 0.
+        gain_variance: (K,) of the estimates, noise and phase.
+        noise_variance: n, of an estimate by the noise in its pilots alone: E|n|^2 / (pilot samples).
+    """
+    power = np.abs(gains) ** 2
+    phase = np.maximum(gain_variance - noise_variance, 0.0) / power
+    return np.asarray(noise_variance / (2.0 * power) + 0.75 * phase**2)
 
 
 @dataclass(frozen=True)

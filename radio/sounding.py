@@ -20,6 +20,7 @@ from radio.air import ChannelState
 from radio.errors import InputError
 from radio.marker import mark
 from radio.offset import OffsetEstimate, acquire_offset
+from radio.outlier import line_found
 from radio.pilot import GainEstimate, PilotSettings, estimate_gain, saturated_fraction
 from radio.pilot_check import NO_CLOCK, REMEDY, Movement, PilotJudge
 from radio.radio import Radio, WeighableRadio
@@ -33,26 +34,31 @@ class Sounding:
     Attributes:
         state: the channel, as every mode states it.
         reference: receiver's clock that gains and offsets refer to.
-        noise_standard_error: of `state.noise_variance`.
         offset_variance_hz2: (K,) variance of `state.offset_hz`.
         phase_change_deg: (K,) largest change of phase, against the model, from a part of a device's pilots to another.
         phase_change_standard_error_deg: (K,) what noise makes of it.
         dc: constant at the receiver in the all-off slot, ADC full scale = 1; standard error sqrt(noise / window).
         image_db: (K,) image of the pilot's tone over the tone; below about -10 log10(window SNR) it is noise.
         faults: (K,) "" or why a device is not trusted.
+        own_residual: largest residual of a trusted device's pilot beyond the idle noise, over its tone's power: what a
+            signal adds to the floor by itself (phase noise, distortion).
+        idle_fault: "" or why the all-off slot lets nobody be trusted.
+        receive_gain_db: of the receiver, before the idle slot.
         clock_moves: a third of the devices' phases or more move: there is no shared clock, and nobody is trusted. A phase
             that starts at random is within 6 degrees of where it was by chance, one time in thirty.
     """
 
     state: ChannelState
     reference: int
-    noise_standard_error: float
     offset_variance_hz2: NDArray[np.float64]
     phase_change_deg: NDArray[np.float64]
     phase_change_standard_error_deg: NDArray[np.float64]
     dc: complex
     image_db: NDArray[np.float64]
     faults: tuple[str, ...]
+    own_residual: float
+    idle_fault: str
+    receive_gain_db: float
     clock_moves: bool
 
     @property
@@ -60,6 +66,8 @@ class Sounding:
         """Why nobody may send, or ""."""
         if self.state.quality.any():
             return ""
+        if self.idle_fault:
+            return self.idle_fault
         first = next((k for k, fault in enumerate(self.faults) if fault), None)
         if self.clock_moves:
             first = next(k for k, fault in enumerate(self.faults) if fault.startswith(NO_CLOCK))
@@ -107,6 +115,7 @@ def sound_pilots(
         hold_samples: None: every pilot is a start of its own. Else all devices begin to send the tone cyclically, are
             weighed to nothing, and after this many samples every pilot is a weight of 1 on it.
     """
+    receive_gain_db = receiver.receive_gain_db
     for radio in transmitters:
         radio.mute()
     guard = settings.guard_samples
@@ -121,8 +130,17 @@ def sound_pilots(
     idle = tone.project(idle_samples)
     noise_variance = max(idle.noise_variance, settings.floor_variance)
     # Taken off the pilots, whose tone need not fit their length; below 4 standard errors it is noise.
+    idle_fault = ""
+    if line_found(abs(idle.amplitude) ** 2, noise_variance, tone.window, tone.noise_bins):
+        # It adds to pilots and payloads with a phase of its own, and neither can tell it from a device.
+        above = (
+            10.0 * math.log10(abs(idle.amplitude) ** 2 * tone.window / noise_variance) if noise_variance else math.inf
+        )
+        idle_fault = f"interference: with everybody off a carrier is {above:.1f} dB above the noise in the tone's bin"
     dc = idle.dc if abs(idle.dc) ** 2 > 16.0 * noise_variance / tone.window else 0j
     captures = _sweep(transmitters, receiver, tone, settings, hold_samples is not None)
+    if receiver.receive_gain_db != receive_gain_db:
+        idle_fault = idle_fault or "the receive gain moved while sounding; switch automatic gain control off"
     reference = receiver.clock_samples
     judge = PilotJudge(settings, tone, idle, noise_variance, interference, distortion, receiver.rate_sps)
     devices = len(transmitters)
@@ -155,7 +173,7 @@ def sound_pilots(
             reference=reference,
         )
         estimates.append(estimate)
-        images[k] = _image_db(pilots[0], tones[0], estimate)
+        images[k] = _image_db(pilots[0], tones[0])
         fault = ""
         if not finite:
             fault = "received samples are not finite"
@@ -172,6 +190,13 @@ def sound_pilots(
     clock_moves = moving >= max(1.0, devices / 3.0)
     if clock_moves:
         faults = [fault or f"{NO_CLOCK}: {moving} of {devices} devices' phases move; {REMEDY}" for fault in faults]
+    if idle_fault:
+        faults = [fault or idle_fault for fault in faults]
+    excess = [
+        max(0.0, e.residual_power - noise_variance) / abs(e.gain) ** 2
+        for e, fault in zip(estimates, faults, strict=True)
+        if not fault
+    ]
     state = ChannelState(
         gains=np.array([e.gain for e in estimates], dtype=np.complex128),
         gain_variance=np.array([e.variance for e in estimates]),
@@ -182,13 +207,15 @@ def sound_pilots(
     return Sounding(
         state=state,
         reference=reference,
-        noise_standard_error=noise_variance / (math.log(2.0) * math.sqrt(tone.noise_bins)),
         offset_variance_hz2=np.array([e.offset_variance for e in estimates]),
         phase_change_deg=change,
         phase_change_standard_error_deg=change_error,
         dc=idle.dc,
         image_db=images,
         faults=tuple(faults),
+        own_residual=max(excess, default=0.0),
+        idle_fault=idle_fault,
+        receive_gain_db=receive_gain_db,
         clock_moves=clock_moves,
     )
 
@@ -241,7 +268,7 @@ def _prior(acquired: OffsetEstimate, settings: PilotSettings) -> float:
     return max(3.0 * acquired.standard_error_hz, least)
 
 
-def _image_db(pilot: NDArray[np.complex128], tone: NDArray[np.complex128], estimate: GainEstimate) -> float:
+def _image_db(pilot: NDArray[np.complex128], tone: NDArray[np.complex128]) -> float:
     amplitude = abs(np.vdot(tone, pilot))
     image = abs(pilot @ tone)
     return 20.0 * math.log10(image / amplitude) if amplitude > 0.0 and image > 0.0 else -math.inf

@@ -6,6 +6,8 @@ reference clock nothing is left out but the converters:
     h_hat = h + CN(0, E|n|^2 / (R N_pilot)),   b = eta / h_hat,   eta = min_active |h_hat| A_max / X
     total = Re(sum_k h_k b_k x_k) / eta + N(0, E|n|^2 / (2 M eta^2))
 
+`Received.variance` and `snr_db` are what `CoherentAir` states.
+
 With a residual carrier offset, the offset's estimate is off by a Gaussian of the posterior variance of `estimate_gain`, and
 each device's phase in slot p by that times the time from the middle of its pilots to the middle of the slot (the loss within
 a window is left out: it is a sinc of the same small error).
@@ -23,6 +25,7 @@ from radio.coherent import COHERENT
 from radio.equalisation import power_dbfs, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
+from radio.pilot import csi_variance
 from radio.symbol_channel import SymbolChannel, complex_normal
 from radio.tone import SMALLEST_WINDOW
 
@@ -227,6 +230,7 @@ class SymbolCoherentAir:
         wanted = np.where(plan.active, plan.precoders, 0.0)[:, None] * np.where(plan.active[:, None], payloads, 0.0)
         sent = wanted / np.maximum(1.0, np.abs(wanted) / (1.0 + 1e-12))
         clipped = (np.abs(wanted) > 1.0 + 1e-12).sum(axis=1) * (self.statistics.guard_samples + window)
+        of_noise = np.full(count, np.nan)
         erased = not plan.active.any() or not plan.alignment > 0.0
         if erased:
             total = variance = np.full(count, np.nan)
@@ -236,16 +240,24 @@ class SymbolCoherentAir:
             received = (gains[:, None] * turned * sent).sum(axis=0)
             received = received + complex_normal(self._channel.draws(round_index, "air"), (count,), noise / window)
             total = received.real / plan.alignment
-            variance = np.full(count, noise / (2.0 * window * plan.alignment**2))
+            of_noise = np.full(count, noise / (2.0 * window * plan.alignment**2))
+            variance = of_noise + self._csi_variance(round_index, plan)
         return Received(
             total=total,
             variance=variance,
-            snr_db=snr_db(plan.payload_peak, variance),
+            snr_db=snr_db(plan.payload_peak, of_noise),
             erased=erased,
             reason="no active device" if erased else "",
             clipped=clipped.astype(np.int64),
             transmit_power_dbfs=power_dbfs(np.abs(sent)),
         )
+
+    def _csi_variance(self, round_index: int, plan: AirPlan) -> float:
+        estimates, noise = self._sounded(round_index)[1][plan.active], self._channel.noise_variance
+        pilot_noise = noise / (self.statistics.pilot_window * self.statistics.pilot_repeats)
+        # Of all devices, whose number sets the time between their pilots; then of those that send.
+        variance = self.statistics.gain_variance(self._sounded(round_index)[1], noise)[plan.active]
+        return plan.payload_peak**2 / 3.0 * float(csi_variance(estimates, variance, pilot_noise).sum())
 
     def close(self) -> None:
         """Nothing to give back."""

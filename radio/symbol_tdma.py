@@ -29,29 +29,10 @@ def observe_tones(
     return np.asarray(tones + complex_normal(draws, tones.shape, projection_variance))
 
 
-def tdma_rounds(
-    gains: NDArray[np.complex128],
-    values: NDArray[np.float64],
-    projection_variance: float,
-    draws: np.random.Generator,
-    *,
-    truncation: float = 0.1,
-    min_pilot_snr_db: float = 6.0,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Many whole rounds at once: (R,) sums in payload peaks and (R, K) who took part, from (R, K) gains and values."""
-    pilots = gains + complex_normal(draws, gains.shape, projection_variance) / PILOT
-    power = np.abs(pilots) ** 2
-    active = power >= 10.0 ** (min_pilot_snr_db / 10.0) * projection_variance / PILOT**2
-    active &= power >= truncation * power.mean(axis=-1, keepdims=True)
-    estimates, _ = estimate_values(observe_tones(gains, values, projection_variance, draws), projection_variance)
-    total = np.where(active, estimates, 0.0).sum(axis=-1)
-    return np.where(active.any(axis=-1), total, np.nan), active
-
-
 class SymbolTdmaAir:
     """`Air` by TDMA at symbol fidelity; arguments as `TdmaAir`."""
 
-    def __init__(self, channel: SymbolChannel, *, window: int = 4096, min_pilot_snr_db: float = 6.0) -> None:
+    def __init__(self, channel: SymbolChannel, *, window: int = 4096, min_pilot_snr_db: float = 15.0) -> None:
         self.devices = channel.devices
         self.window = ThreeTone(window).window
         self.min_pilot_ratio = 10.0 ** (min_pilot_snr_db / 10.0)
@@ -99,3 +80,9 @@ class SymbolTdmaAir:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def __enter__(self) -> SymbolTdmaAir:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -19,7 +19,7 @@ from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.equalisation import power_dbfs
 from radio.inversion import check_payloads
 from radio.symbol_channel import SymbolChannel
-from radio.vote import VOTE, decide, detector_reach, signs, vote_phases
+from radio.vote import VOTE, decide, detector_reach, signs, unheard, vote_phases
 
 
 def vote_energies(
@@ -100,6 +100,7 @@ class SymbolVoteAir:
         bin_noise = self._channel.noise_variance / self.window
         nothing = np.full(count, np.nan)
         total, variance, snr = (nothing,) * 3
+        reason = "" if voters else "no active device"
         if voters:
             cycles = None
             if self.offset_hz > 0.0:
@@ -107,16 +108,25 @@ class SymbolVoteAir:
                 cycles = offsets * self.window / self.rate_sps
             received = self._channel.gains(round_index) * amplitudes * turn
             energies = vote_energies(received, votes, bin_noise, bins, draws, cycles)
-            total, variance, snr = decide(energies[:, 0], energies[:, 1], bins * bin_noise, voters)
+            plus, minus, noise = energies[:, 0], energies[:, 1], bins * bin_noise
+            reason = unheard(plus, minus, noise, bins, self.window)
+            if not reason:
+                total, variance, snr = decide(plus, minus, noise, voters)
         return Received(
             total=total,
             variance=variance,
             snr_db=snr,
-            erased=not voters,
-            reason="" if voters else "no active device",
+            erased=bool(reason),
+            reason=reason,
             clipped=np.zeros(self.devices, dtype=np.int64),
             transmit_power_dbfs=power_dbfs(np.repeat(amplitudes[:, None], count, axis=1)),
         )
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def __enter__(self) -> SymbolVoteAir:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

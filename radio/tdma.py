@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
-from radio.bank import RadioBank
+from radio.bank import RadioBank, noise_limit, sounded_state
 from radio.equalisation import plan_full_scale, power_dbfs, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads
+from radio.outlier import block_statistics
 from radio.three_tone import PAYLOAD, PILOT, Comb, ThreeTone, estimate_values
 
 TDMA = Mode("tdma", "magnitude", ("own",), plan_full_scale)
@@ -26,7 +27,8 @@ class TdmaAir:
         bank: the radios.
         window: samples of a slot.
         offset_max_hz: largest carrier offset between a device and the receiver; 0 with a common clock.
-        min_pilot_snr_db: a device whose pilots are below this, |h|^2 over the variance of its estimate, is not trusted.
+        min_pilot_snr_db: a device whose pilots are below this, |h|^2 over the variance of its estimate, is not trusted. The
+            default keeps devices that sounding trusts from being missed in a slot of their own.
         interference_db: a slot is erased when its residual is this far above the sounded noise floor.
         distortion_dbc: residual, relative to the signal, that is our own (converters, images, phase noise).
     """
@@ -37,7 +39,7 @@ class TdmaAir:
         *,
         window: int = 4096,
         offset_max_hz: float = 0.0,
-        min_pilot_snr_db: float = 6.0,
+        min_pilot_snr_db: float = 15.0,
         interference_db: float = 6.0,
         distortion_dbc: float = -25.0,
     ) -> None:
@@ -66,7 +68,7 @@ class TdmaAir:
         window = self.waveform.window
         with self._bank.phase(round_index, "sound"):
             idle = self._bank.slot({}, window)
-            self._idle_fault = self._bank.fault(idle)
+            self._idle_fault = self._bank.idle_fault(idle, self.waveform.span(self._bank.rate_sps, self.offset_max_hz))
             floor = self._bank.noise_floor(idle)
             for k in range(self.devices):
                 comb, fault = self._hear(k, 0.0, 1.0, floor)
@@ -105,16 +107,11 @@ class TdmaAir:
         self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], str, int]:
         """Every device's own estimate: (K, P) payloads, their variance, why they cannot be trusted, scalars begun."""
-        if self._sounded is None or self._sounded[0] != round_index:
-            last = "none" if self._sounded is None else str(self._sounded[0])
-            raise InputError(
-                f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
-            )
-        floor = self._sounded[1].noise_variance
+        floor = sounded_state(round_index, self._sounded).noise_variance
         wanted, amplitude = self._amplitudes(payloads, plan)
         sent = np.clip(wanted, -1.0, 1.0)
         values, variances = np.full(payloads.shape, np.nan), np.full(payloads.shape, np.nan)
-        if not plan.active.any():
+        if self._idle_fault or not plan.active.any():
             reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
             return values, variances, reason, 0
         with self._bank.phase(round_index, "air"):
@@ -124,6 +121,10 @@ class TdmaAir:
                     if fault:
                         return values, variances, f"{fault} (device {k})", p + 1
                     value, variance = estimate_values(comb.tones, floor / self.waveform.window)
+                    # Nobody sends more than 1; a tenth is left to a channel that is not flat over the comb.
+                    if abs(float(value)) > 1.1 + 6.0 * float(np.sqrt(variance)):
+                        reason = f"interference: a payload of {float(value):+.2f} where at most 1 is sent (device {k})"
+                        return values, variances, reason, p + 1
                     values[k, p] = plan.payload_peak * value
                     variances[k, p] = plan.payload_peak**2 * variance
         return values, variances, "", payloads.shape[1]
@@ -146,7 +147,30 @@ class TdmaAir:
         if comb.residual_power > self.interference * floor + self.distortion * signal:
             above = 10.0 * np.log10(comb.residual_power / max(floor, 1e-300))
             return comb, f"interference: residual {above:.1f} dB above the sounded noise floor"
-        return comb, ""
+        if not self._pilots_heard(comb, floor):
+            return comb, "no signal: its pilots are not heard in its own slot"
+        return comb, self._unsteady(heard, comb, floor, signal)
+
+    def _pilots_heard(self, comb: Comb, floor: float) -> bool:
+        window = self.waveform.window
+        trials = self.waveform.searched(self._bank.rate_sps, self.offset_max_hz)
+        power = float(np.mean(np.abs(comb.tones[:2]) ** 2))
+        return power > noise_limit(2, window, trials) * floor / window
+
+    def _unsteady(self, heard: NDArray[np.complex128], comb: Comb, floor: float, signal: float) -> str:
+        """What moves within the slot (samples lost, a burst, a gain that is regulated), or ""."""
+        parts = self.waveform.components(comb, self._bank.rate_sps)
+        residual = heard - comb.tones @ parts
+        residual -= residual.mean()
+        # A number of lost samples that is a whole number of one tone's periods shows on the others.
+        for part in parts:
+            blocks = block_statistics(residual, part, 0j, noise_variance=floor, noise_bins=self.waveform.window)
+            if blocks.burst and blocks.burst_power > self.distortion * signal:
+                return f"interference: a burst {blocks.burst_db:.1f} dB above the rest of the slot"
+            if blocks.wander and blocks.wander_power > self.distortion * signal:
+                away = 10.0 * np.log10(blocks.wander_power / signal)
+                return f"interference: the tones are not steady within the slot ({away:.0f} dB of the signal)"
+        return ""
 
     def close(self) -> None:
         """Mute and close every radio. Safe to call more than once."""

@@ -78,6 +78,21 @@ class ThreeTone:
         base = [phasor(b / self.window, self.window) for b in self.bins]
         return np.asarray(amplitude * (PILOT * (base[0] + base[1]) + PAYLOAD * value * base[2]))
 
+    def span(self, rate_sps: float, offset_max_hz: float) -> NDArray[np.int64]:
+        """Bins on which a carrier would be read as a tone: within the largest offset of one, and a bin beside it."""
+        reach = math.ceil(offset_max_hz * self.window / rate_sps) + 1 if offset_max_hz > 0.0 else 0
+        near = np.arange(-reach, reach + 1)
+        return np.unique(np.add.outer(np.array(self.bins), near) % self.window)
+
+    def searched(self, rate_sps: float, offset_max_hz: float) -> int:
+        """How many offsets `read` tries."""
+        return 2 * self._reach(rate_sps, offset_max_hz) + 1
+
+    def components(self, comb: Comb, rate_sps: float) -> NDArray[np.complex128]:
+        """(3, window) the comb's tones of amplitude 1, as received."""
+        offset = comb.offset_hz / rate_sps
+        return np.stack([phasor(b / self.window + offset, self.window) for b in self.bins])
+
     def read(self, samples: NDArray[np.complex128], rate_sps: float, offset_max_hz: float = 0.0) -> Comb:
         """The comb in one window (window,) of the periodic waveform.
 
@@ -108,11 +123,14 @@ class ThreeTone:
             [np.vdot(phasor(b / self.window, length, start), samples) / length for b in self.bins], dtype=np.complex128
         )
 
+    def _reach(self, rate_sps: float, offset_max_hz: float) -> int:
+        return min(self.window - 1, math.ceil(2.0 * offset_max_hz * self.window / rate_sps))
+
     def _search(self, samples: NDArray[np.complex128], rate_sps: float, offset_max_hz: float) -> float:
         """Offset in bins, on a grid of half bins."""
         spectrum = np.fft.fft(samples, 2 * self.window)
         power = spectrum.real**2 + spectrum.imag**2
-        reach = min(self.window - 1, math.ceil(2.0 * offset_max_hz * self.window / rate_sps))
+        reach = self._reach(rate_sps, offset_max_hz)
         shifts = np.arange(-reach, reach + 1)
         score = sum(power[(2 * b + shifts) % power.size] for b in self.bins[:2])
         return float(shifts[int(np.argmax(score))]) / 2.0

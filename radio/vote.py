@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
 from radio.air import AirPlan, ChannelState, Mode, Received
-from radio.bank import RadioBank
+from radio.bank import RadioBank, noise_limit, sounded_state
 from radio.equalisation import plan_votes, power_dbfs
 from radio.errors import InputError
 from radio.inversion import check_payloads
@@ -39,12 +39,12 @@ def vote_phases(seed: int, round_index: int, devices: int, count: int) -> NDArra
     return 2.0 * np.pi * stream(seed, "vote phases", round_index).random((devices, count))
 
 
-def confidence(plus: NDArray[np.float64], minus: NDArray[np.float64], noise: float, voters: int) -> NDArray[np.float64]:
-    """Probability (...) that the majority is the one the larger energy says, given both energies (...).
+def posterior(plus: NDArray[np.float64], minus: NDArray[np.float64], noise: float, voters: int) -> NDArray[np.float64]:
+    """(..., voters + 1) probability that m of the voters voted +1, given both energies (...).
 
     Under Rayleigh fading m votes of mean power g arrive with an energy that is exponential with mean m g + noise. g is
-    taken from the sum of both energies, votes are fair coins beforehand, and a tie counts half. Where energies vary less
-    (line of sight, tones that carrier offsets keep apart) this is too modest.
+    taken from the sum of both energies, and votes are fair coins beforehand. Where energies vary less (line of sight,
+    tones that carrier offsets keep apart) this is too modest.
     """
     m = np.arange(voters + 1)
     prior = gammaln(voters + 1) - gammaln(m + 1) - gammaln(voters - m + 1)
@@ -52,9 +52,14 @@ def confidence(plus: NDArray[np.float64], minus: NDArray[np.float64], noise: flo
     up = np.maximum(m * power + noise, 1e-300)
     down = np.maximum((voters - m) * power + noise, 1e-300)
     log = prior - plus[..., None] / up - np.log(up) - minus[..., None] / down - np.log(down)
-    log = log - logsumexp(log, axis=-1, keepdims=True)
+    return np.asarray(np.exp(log - logsumexp(log, axis=-1, keepdims=True)))
+
+
+def confidence(plus: NDArray[np.float64], minus: NDArray[np.float64], noise: float, voters: int) -> NDArray[np.float64]:
+    """Probability (...) that the majority is the one the larger energy says, by `posterior`; a tie counts half."""
+    m = np.arange(voters + 1)
     weight = np.where(2 * m > voters, 1.0, np.where(2 * m == voters, 0.5, 0.0))
-    probability = (np.exp(log) * weight).sum(axis=-1)
+    probability = (posterior(plus, minus, noise, voters) * weight).sum(axis=-1)
     return np.asarray(np.where(plus >= minus, probability, 1.0 - probability))
 
 
@@ -63,13 +68,30 @@ def decide(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """(P,) totals +-voters, their variance and SNR in dB, from both energies (P,).
 
-    With confidence q the total is right by 0 or wrong by 2 n: variance (2 n)^2 q (1 - q) of a coin between +n and -n.
+    The variance is the mean square error of what is reported: (2 n)^2 where the majority is the other one, n^2 where the
+    vote is tied (`Mode.outcome` 0), by `posterior`. For odd n that is (2 n)^2 (1 - q), q the confidence.
     """
-    right = confidence(plus, minus, noise, voters)
+    truth = voters * np.sign(2 * np.arange(voters + 1) - voters)
     total = np.where(plus >= minus, 1.0, -1.0) * voters
     with np.errstate(divide="ignore"):
         ratio = np.maximum((plus + minus - 2.0 * noise) / voters, 0.0) / noise if noise > 0.0 else plus + np.inf
-        return total, 4.0 * voters**2 * right * (1.0 - right), np.asarray(10.0 * np.log10(ratio))
+        error = (posterior(plus, minus, noise, voters) * (total[..., None] - truth) ** 2).sum(axis=-1)
+        return total, error, np.asarray(10.0 * np.log10(ratio))
+
+
+def unheard(plus: NDArray[np.float64], minus: NDArray[np.float64], noise: float, bins: int, window: int) -> str:
+    """Why a vote with energies (P,) is none, or "": those of one slot are no more than noise makes.
+
+    Args:
+        plus, minus: energies of both detectors.
+        noise: its expectation in one detector.
+        bins: of one detector.
+        window: samples of the idle slot that `noise` is from.
+    """
+    # Of both together: a side for which nobody voted is silent.
+    if np.all(plus + minus > 2.0 * noise * noise_limit(2 * bins, window)):
+        return ""
+    return "no signal: the energies of a vote are not above the noise floor"
 
 
 class VoteAir:
@@ -117,7 +139,10 @@ class VoteAir:
         """The noise floor, from an idle slot. `gains` are 1: nothing is known of them."""
         with self._bank.phase(round_index, "sound"):
             idle = self._bank.slot({}, self.window)
-            self._idle_fault = self._bank.fault(idle)
+            near = np.arange(-self.reach, self.reach + 1)
+            self._idle_fault = self._bank.idle_fault(
+                idle, np.concatenate([self._bin(1.0) + near, self._bin(-1.0) + near])
+            )
         floor = self._bank.noise_floor(idle)
         ones = np.ones(self.devices)
         state = ChannelState(
@@ -129,19 +154,15 @@ class VoteAir:
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """One slot for each column of `payloads` (K, P), whose signs are sent."""
         payloads = check_payloads(payloads, plan, self.devices)
-        if self._sounded is None or self._sounded[0] != round_index:
-            last = "none" if self._sounded is None else str(self._sounded[0])
-            raise InputError(
-                f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
-            )
-        floor, count = self._sounded[1].noise_variance, payloads.shape[1]
+        floor, count = sounded_state(round_index, self._sounded).noise_variance, payloads.shape[1]
         active = np.flatnonzero(plan.active)
         votes = signs(np.where(plan.active[:, None], payloads, 0.0))
         turn = np.exp(1j * vote_phases(self._seed, round_index, self.devices, count))
         amplitudes = np.minimum(np.abs(plan.precoders), 1.0)
         energies = np.full((2, count), np.nan)
+        noise = (2 * self.reach + 1) * floor / self.window
         slots, reason = 0, ""
-        if not active.size:
+        if self._idle_fault or not active.size:
             reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
         if not reason:
             with self._bank.phase(round_index, "air"):
@@ -153,10 +174,12 @@ class VoteAir:
                     }
                     heard = self._bank.slot(waves, self.window)
                     energies[:, p], reason = self._energies(heard, floor)
+                    reason = reason or unheard(
+                        energies[0, p : p + 1], energies[1, p : p + 1], noise, 2 * self.reach + 1, self.window
+                    )
                     if reason:
                         break
         nothing = np.full(count, np.nan)
-        noise = (2 * self.reach + 1) * floor / self.window
         total, variance, snr = (nothing,) * 3 if reason else decide(energies[0], energies[1], noise, active.size)
         sent = np.repeat(np.where(plan.active, amplitudes, 0.0)[:, None], slots, axis=1)
         return Received(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radio.bank import RadioBank
+from radio.bank import RadioBank, noise_limit
 from radio.errors import InputError
 from radio.fading import Fading
 from radio.loopback import LoopbackRadio
@@ -69,6 +69,23 @@ def test_noise_floor_is_blind_to_dc_and_lines() -> None:
     assert bank.noise_floor(noise + 3.0 + 5.0 * line) == pytest.approx(0.25, rel=0.05)
     _, _, coarse = bench(adc_bits=8)
     assert coarse.noise_floor(0 * noise) == pytest.approx((1 / 127) ** 2 / 6)
+
+
+def test_a_carrier_in_the_idle_slot_is_seen_where_it_matters() -> None:
+    _, _, bank = bench(adc_bits=None)
+    draws = np.random.default_rng(2)
+    noise = draws.standard_normal((512, 2)).view(np.complex128)[:, 0]
+    noise, line = 0.01 * noise, 0.01 * np.exp(2j * np.pi * 100 / 512 * np.arange(512))
+    bins = np.array([99, 100, 101])
+    assert "a carrier" in bank.idle_fault(noise + line, bins) and bank.idle_fault(noise + line, bins + 50) == ""
+    assert bank.idle_fault(noise + 0.2, np.arange(512)) == ""  # DC is not the mode's own
+    assert "finite" in bank.idle_fault(np.nan * noise, bins)
+
+
+def test_noise_limit_is_an_f_law() -> None:
+    """P(F(2, d) > x) = (1 + 2 x/d)^(-d/2)."""
+    degrees = 2 * np.log(2) ** 2 * 512
+    assert noise_limit(1, 512, 10) == pytest.approx(degrees / 2 * ((1e-7) ** (-2 / degrees) - 1), rel=1e-6)
 
 
 def test_faults_of_any_slot() -> None:

@@ -164,6 +164,14 @@ def test_saturated_adc_erases() -> None:
     assert got.erased and "saturated" in got.reason
 
 
+@pytest.mark.parametrize("step_db", [3.0, -2.0])
+def test_a_receive_gain_that_moved_since_sounding_erases(step_db: float) -> None:
+    _, air, plan = ready()
+    air._bank._receiver.receive_gain_db += step_db
+    got = air.aggregate(0, np.full((3, 1), 0.3), plan)
+    assert got.erased and "receive gain was" in got.reason and np.isnan(got.total).all()
+
+
 class NanReceiver(LoopbackRadio):
     """A receiver whose driver hands out garbage once it is told to."""
 

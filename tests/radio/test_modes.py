@@ -75,6 +75,7 @@ def test_every_mapping_of_energy_mode(mapping, fidelity: Fidelity) -> None:
         ({"mode": "smoke"}, "mode is 'smoke'; allowed: ideal, tdma, coherent, energy, vote"),
         ({"mode": "energy", "fidelity": "wave"}, "fidelity is 'wave'; allowed: sample, symbol"),
         ({"mode": "energy", "mapping": "odd"}, "mapping is 'odd'"),
+        ({"mode": "energy", "fidelity": "symbol", "profile": "pluto-room"}, "'symbol' cannot represent"),
         ({"mode": "energy", "profile": "moon"}, "profile is 'moon'; allowed: none, "),
     ],
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radio.outlier import block_count, block_statistics, gain_dropped
+from radio.outlier import block_count, block_statistics, floor_change, gain_dropped, line_found
 from radio.streams import stream
 from radio.symbol_channel import complex_normal
 from radio.tone import Tone
@@ -53,6 +53,19 @@ def test_noise_that_falls_is_a_receive_gain_that_moved() -> None:
     assert gain_dropped(1.0, 0.4, 4000) and not gain_dropped(1.0, 0.6, 4000)
     assert not gain_dropped(1.0, 0.4, 20)  # of 20 bins, that may be chance
     assert not gain_dropped(1.0, 3.0, 4000) and not gain_dropped(0.0, 0.0, 4000)
+
+
+def test_floor_that_changed_either_way_beyond_chance_and_our_own() -> None:
+    assert [floor_change(1.0, now, 4087) for now in (0.8, 0.9, 1.1, 1.25)] == [-1, 0, 0, 1]
+    assert floor_change(1.0, 1.9, 4087, added=1.0) == 0 and floor_change(1.0, 2.5, 4087, added=1.0) == 1
+    assert floor_change(1.0, 3.0, 4087, quantisation=1.0) == 0 and floor_change(3.0, 1.0, 4087, quantisation=1.0) == 0
+    assert floor_change(0.0, 0.0, 4087) == 0
+
+
+def test_a_line_in_one_bin_against_exponential_noise() -> None:
+    # exp(-x) = 1e-7 at 16.1, a little more for the floor's own error.
+    assert not line_found(16.0 / 256, 1.0, 256, 4087) and line_found(17.0 / 256, 1.0, 256, 4087)
+    assert not line_found(0.0, 0.0, 256, 4087)
 
 
 def test_blocks_are_at_most_sixteen_of_at_least_sixteen_samples() -> None:

@@ -8,7 +8,7 @@ from scipy.stats import ks_2samp
 
 from radio.streams import stream
 from radio.surroundings import from_settings
-from radio.symbol_tdma import SymbolTdmaAir, tdma_rounds
+from radio.symbol_tdma import SymbolTdmaAir
 from radio.tdma import TdmaAir
 
 ROUNDS = 500
@@ -35,22 +35,6 @@ def test_errors_are_distributed_as_those_of_samples() -> None:
     assert ks_2samp(sampled, drawn).pvalue > 1e-3
     for errors in (sampled, drawn):
         assert errors.std() == pytest.approx(1.0, abs=0.15)
-
-
-def test_many_rounds_at_once_are_the_rounds_one_by_one() -> None:
-    draws = stream(1, "rounds")
-    gains = draws.standard_normal((20_000, 3, 2)).view(np.complex128)[..., 0] / np.sqrt(2)
-    values = draws.uniform(-1, 1, (20_000, 3))
-    total, active = tdma_rounds(gains, values, 1e-4, draws)
-    place = replace(from_settings(3, 9, window=64), noise_variance=1e-4 * 256)
-    air = SymbolTdmaAir(place.symbols(), window=256)
-    error = (total - np.where(active, values, 0.0).sum(axis=1))[active.any(axis=1)]
-    single = []
-    for t in range(2000):
-        plan = air.mode.plan(air.sound(t), 1.0, truncation=0.1)
-        payloads = stream(4, "payloads", t).uniform(-1, 1, (3, 1))
-        single.append(air.aggregate(t, payloads, plan).total[0] - payloads[plan.active].sum())
-    assert ks_2samp(error, single).pvalue > 1e-3
 
 
 def test_nobody_active_is_an_erasure() -> None:

@@ -57,13 +57,22 @@ def test_decisions_are_distributed_as_those_of_samples(offset_hz: float) -> None
         for t in range(600):
             payloads = np.array([[0.4], [1.0], [0.2], [-1.0]])
             got = air.aggregate(t, payloads, air.mode.plan(air.sound(t), 1.0, truncation=0.1))
-            assert not got.erased
+            assert not got.erased or "no signal" in got.reason
             found.append((got.total[0], got.variance[0]))
         spread.append(np.array(found))
-    sampled, drawn = spread
+    faded = [np.isnan(found[:, 0]).mean() for found in spread]
+    assert max(faded) < 0.02 and abs(faded[0] - faded[1]) < 0.02
+    sampled, drawn = (found[~np.isnan(found[:, 0])] for found in spread)
     wrong = [(s[:, 0] < 0).mean() for s in (sampled, drawn)]
     assert wrong[0] == pytest.approx(wrong[1], abs=4 * np.sqrt(0.25 * 0.75 * 2 / 600))
     assert ks_2samp(sampled[:, 1], drawn[:, 1]).pvalue > 1e-3
+
+
+def test_silence_is_no_vote_here_either() -> None:
+    place = replace(from_settings(2, 6, window=64), noise_variance=1e6)
+    with SymbolVoteAir(place.symbols(), window=256) as air:
+        got = air.aggregate(0, np.ones((2, 1)), air.mode.plan(air.sound(0), 1.0, truncation=0.1))
+    assert got.erased and "no signal" in got.reason and np.isnan(got.total).all()
 
 
 def test_nobody_votes() -> None:

@@ -77,6 +77,53 @@ def test_interference_erases_and_names_the_device() -> None:
     assert not air.sound(1).quality.any()  # nor are pilots trusted beside it
 
 
+@pytest.mark.parametrize("tone", [0, 1, 2])
+def test_a_carrier_that_the_idle_slot_shows_erases(tone) -> None:
+    medium, air = bench(quiet(sample_snr_db=70.0))
+    medium.interferers.append(Interferer(0.1, air.waveform.bins[tone] / 1024 * air._bank.rate_sps))
+    state = air.sound(0)
+    assert not state.quality.any()
+    everybody = air.mode.plan(replace(state, quality=np.ones(3, dtype=bool)), 1.0, truncation=0.0)
+    got = air.aggregate(0, np.full((3, 1), 0.3), everybody)
+    assert got.erased and "a carrier" in got.reason and "idle slot" in got.reason
+
+
+@pytest.mark.parametrize("offset_hz", [0.0, 500.0])
+def test_a_device_that_falls_silent_erases_and_is_named(offset_hz) -> None:
+    medium, air = bench(quiet(offset_hz=offset_hz))
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    medium.gains = medium.gains * np.array([1.0, 0.0, 1.0])
+    got = air.aggregate(0, np.full((3, 1), 0.3), plan)
+    assert got.erased and "pilots are not heard" in got.reason and "device 1" in got.reason
+    assert np.isnan(got.total).all()
+
+
+@pytest.mark.parametrize("lost", [37, 64, 72])
+def test_samples_lost_within_a_slot_erase(lost, monkeypatch) -> None:
+    """72 are whole periods of the first tone (8 samples), not of the others."""
+    _, air = bench(quiet(sample_snr_db=40.0))
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    receive = air._bank._receiver.receive
+
+    def lossy(n: int) -> np.ndarray:
+        heard = receive(n + lost)
+        return np.concatenate([heard[: n // 2], heard[n // 2 + lost :]])
+
+    monkeypatch.setattr(air._bank._receiver, "receive", lossy)
+    got = air.aggregate(0, np.full((3, 1), 0.3), plan)
+    harmless = lost % 64 == 0  # whole periods of all three tones
+    assert got.erased is not harmless
+    assert harmless or "steady" in got.reason or "burst" in got.reason or "residual" in got.reason
+
+
+def test_more_than_anybody_sends_erases() -> None:
+    medium, air = bench(quiet(sample_snr_db=40.0))
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    medium.interferers.append(Interferer(1.5, air.waveform.bins[2] / 1024 * air._bank.rate_sps))
+    got = air.aggregate(0, np.full((3, 1), 0.3), plan)
+    assert got.erased and "at most 1 is sent" in got.reason
+
+
 def test_wrong_use_is_explained() -> None:
     _, air = bench(quiet())
     plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)

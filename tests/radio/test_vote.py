@@ -5,12 +5,13 @@ from math import comb
 
 import numpy as np
 import pytest
+from scipy.stats import f as f_law
 
 from radio.errors import InputError
 from radio.medium import Interferer, Medium
 from radio.streams import stream
 from radio.surroundings import Surroundings, from_profile, from_settings
-from radio.vote import VoteAir, confidence, decide, detector_reach
+from radio.vote import VoteAir, confidence, decide, detector_reach, posterior, unheard
 
 
 def bench(place: Surroundings, window: int = 512) -> tuple[Medium, VoteAir]:
@@ -75,7 +76,46 @@ def test_confidence_is_calibrated_over_rayleigh_fading() -> None:
     for low, high in ((0.5, 0.6), (0.6, 0.75), (0.75, 0.9), (0.9, 1.0)):
         chosen = (q >= low) & (q < high)
         assert abs(right[chosen].mean() - q[chosen].mean()) < 0.08
-    np.testing.assert_allclose(variance, 4 * n**2 * q * (1 - q))
+    np.testing.assert_allclose(variance, 4 * n**2 * (1 - q))
+    assert variance.mean() == pytest.approx(((total - n * np.sign(2 * m - n)) ** 2).mean(), rel=0.1)
+
+
+def test_variance_is_the_mean_square_error_ties_included() -> None:
+    """Truth is `Mode.outcome`: +-n, and 0 for a tie."""
+    plus, minus = np.array([2.6]), np.array([0.7])
+    weights = posterior(plus, minus, 0.1, 4)[0]
+    total, variance, _ = decide(plus, minus, 0.1, 4)
+    expected = sum(w * (total[0] - 4 * np.sign(2 * m - 4)) ** 2 for m, w in enumerate(weights))
+    assert weights.sum() == pytest.approx(1.0) and variance[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("adc_bits", [12, None])
+def test_silence_is_no_vote(adc_bits) -> None:
+    medium, air = bench(faded(3, fading="static", adc_bits=adc_bits))
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    medium.gains = np.zeros(3)
+    got = air.aggregate(0, np.ones((3, 2)), plan)
+    assert got.erased and "no signal" in got.reason and np.isnan(got.total).all()
+    assert unheard(np.zeros(1), np.zeros(1), 0.0, 1, 512)
+
+
+def test_noise_alone_passes_once_in_a_million() -> None:
+    """Both detectors' energy is Gamma(2 bins): at the limit the mean of 2 bins has the survival 1e-6 of an F law."""
+    window, bins = 512, 3
+    limit = float(f_law.isf(1e-6, 4 * bins, 2 * np.log(2) ** 2 * window))
+    for factor, silent in ((0.999, True), (1.001, False)):
+        energy = np.array([factor * limit * bins * 0.1])
+        assert bool(unheard(energy, energy, 0.1 * bins, bins, window)) is silent
+
+
+@pytest.mark.parametrize("away", [0, 1])
+def test_a_carrier_that_the_idle_slot_shows_erases(away) -> None:
+    medium, air = bench(faded(3, sample_snr_db=70.0, fading="static", offset_hz=100.0 * away))
+    medium.interferers.append(Interferer(0.1, (air._bin(1.0) + away) / 512 * air._bank.rate_sps))
+    assert not air.sound(0).quality.any()
+    everybody = air.mode.plan(replace(air.sound(1), quality=np.ones(3, dtype=bool)), 1.0, truncation=0.1)
+    got = air.aggregate(1, -np.ones((3, 1)), everybody)
+    assert got.erased and "a carrier" in got.reason and "idle slot" in got.reason
 
 
 def test_free_running_radios_are_counted_by_energy() -> None:
