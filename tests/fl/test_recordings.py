@@ -127,7 +127,9 @@ def test_an_air_without_samples_cannot_be_recorded(make_experiment, changes) -> 
 
 @pytest.mark.parametrize("mode", ["coherent", "energy", "vote", "tdma"])
 def test_every_mode_that_transmits_can_be_recorded_and_replayed(make_experiment, tmp_path: Path, mode: str) -> None:
-    experiment = make_experiment({"radio.mode": mode, "radio.snr_db": 40.0})
+    experiment = make_experiment(
+        {"radio.mode": mode, "learning.payload": "sign" if mode == "vote" else "value", "radio.snr_db": 40.0}
+    )
     payloads = np.array([[0.5, -0.2], [0.1, 0.9], [-1.0, 0.3]])
     recordings = Recordings(tmp_path, 1, {})
     with build_air(experiment, recordings.listen) as air:
