@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from fl.config import Experiment, validate
+from fl.journal import NAME
+from privacy.record_log import read_records
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., Experiment]
@@ -76,6 +79,20 @@ def finished_run(make_experiment: Make, tmp_path_factory: pytest.TempPathFactory
     return Finished(folder.path, execute(folder, quiet=True))
 
 
+@pytest.fixture(scope="session")
+def ledger_charges() -> Callable[[Path], dict[str, list[int]]]:
+    """`ledger_charges(run)`: what each device of a run on public data was charged for, in order."""
+
+    def charges(run: Path) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for file in sorted((run / "ledger").glob("*.jsonl")):
+            records = read_records(file)
+            found[records[0]["owner"]] = [r["slot"] for r in records[1:]]
+        return found
+
+    return charges
+
+
 @dataclass(frozen=True)
 class Outcome:
     code: int
@@ -131,6 +148,15 @@ class Command:
             self._server.stdin.write("\n")  # type: ignore[union-attr]
             self._server.stdin.flush()  # type: ignore[union-attr]
         return self.code
+
+    def until(self, run: Path, rounds: int) -> None:
+        """Return when the run that this command carries out has committed so many rounds."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if (run / NAME).is_file() and (run / NAME).read_bytes().count(b'"type":"round"') >= rounds:
+                return
+            time.sleep(0.002)
+        raise AssertionError(f"{run} did not get to round {rounds}: {self.printed}")
 
     @property
     def printed(self) -> str:

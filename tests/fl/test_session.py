@@ -8,6 +8,7 @@ import pytest
 from fl import session
 from fl.models import load_model
 from fl.update import RoundUpdate, own_moves
+from privacy.accounting import epsilon
 from radio.errors import InputError
 
 PATTERNS = ("*layer_norm*", "*fc1.weight")
@@ -106,3 +107,11 @@ def test_a_split_with_nothing_above_it_is_refused(build, cut):
 def test_a_split_beside_everything_that_is_trained_is_refused(build, patterns, side):
     with pytest.raises(InputError, match=f"lies {side} the cut"):
         build({**SPLIT, "learning.parameters": patterns})
+
+
+def test_noise_is_sized_for_every_local_step(make_experiment):
+    one, two = (make_experiment({"learning.local_steps": steps}) for steps in (1, 2))
+    assert (one.releases, two.releases) == (14, 28)  # 6 rounds and 8 spares
+    charge = session.charge_of(two)
+    assert charge.noise_multiplier > session.charge_of(one).noise_multiplier
+    assert 0.45 < epsilon([(charge, 28)], 1e-5) <= 0.5
