@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.philox import reference
 from fl.update import Move
 
 
@@ -22,6 +23,19 @@ def name_key(name: str) -> tuple[int, int]:
     """The first 64 bits of the name under SHA-256, as (low, high) 32-bit words."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
+
+
+def reference_words(parameter: str, chunks: int, blocks: int, seed: int, perturbation: int) -> NDArray[np.uint32]:
+    """Random words (chunks, 4 blocks) of a parameter's first chunks, `blocks` Philox calls each, in plain numpy.
+
+    Call b of chunk c is Philox4x32-10(counter = (blocks c + b, perturbation, name_lo, name_hi), key = seed), and its word w is
+    element w blocks + b of the chunk.
+    """
+    counter = np.empty((chunks * blocks, 4), np.uint32)
+    counter[:, 0] = np.arange(chunks * blocks)
+    counter[:, 1:] = (perturbation, *name_key(parameter))
+    drawn = reference(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(chunks, blocks, 4)
+    return drawn.transpose(0, 2, 1).reshape(chunks, 4 * blocks)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.directions.compiled import add, compiled, inlined, uint32
-from fl.directions.direction import Direction, Operations, name_key
-from fl.philox import block, reference
+from fl.directions.direction import Direction, Operations, name_key, reference_words
+from fl.philox import block
 
 BLOCKS = 128  # Philox calls a chunk
 WORDS = 4 * BLOCKS
@@ -123,12 +123,6 @@ class Gaussian(Direction):
 
 def normals(parameter: str, size: int, seed: int, perturbation: int) -> NDArray[np.float32]:
     """z (size,) by the definition above, in plain numpy: the reference that kernels are tested against."""
-    chunks = -(-size // CHUNK)
-    low, high = name_key(parameter)
-    counter = np.empty((chunks * BLOCKS, 4), np.uint32)
-    counter[:, 0] = np.arange(chunks * BLOCKS)
-    counter[:, 1:] = (perturbation, low, high)
-    drawn = reference(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(chunks, BLOCKS, 4)
-    words = drawn.transpose(0, 2, 1).reshape(chunks, 1, WORDS)
-    halves = (words >> np.array([[0], [16]], np.uint32)) & np.uint32(0xFFFF)
+    drawn = reference_words(parameter, -(-size // CHUNK), BLOCKS, seed, perturbation)
+    halves = (drawn[:, None] >> np.array([[0], [16]], np.uint32)) & np.uint32(0xFFFF)
     return table()[halves.reshape(-1)[:size]]

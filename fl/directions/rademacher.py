@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.directions.compiled import as_float, compiled, inlined, uint32
-from fl.directions.direction import Direction, Operations, name_key
-from fl.philox import block, reference
+from fl.directions.direction import Direction, Operations, name_key, reference_words
+from fl.philox import block
 
 BLOCKS = 32  # Philox calls a chunk
 WORDS = 4 * BLOCKS
@@ -108,12 +108,6 @@ class Rademacher(Direction):
 
 def signs(parameter: str, size: int, seed: int, perturbation: int) -> NDArray[np.float32]:
     """z (size,) of +-1 by the definition above, in plain numpy: the reference that kernels are tested against."""
-    chunks = -(-size // CHUNK)
-    low, high = name_key(parameter)
-    counter = np.empty((chunks * BLOCKS, 4), np.uint32)
-    counter[:, 0] = np.arange(chunks * BLOCKS)
-    counter[:, 1:] = (perturbation, low, high)
-    drawn = reference(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(chunks, BLOCKS, 4)
-    words = drawn.transpose(0, 2, 1).reshape(chunks, 1, WORDS)
-    bits = (words >> np.arange(32, dtype=np.uint32)[:, None]) & np.uint32(1)
+    drawn = reference_words(parameter, -(-size // CHUNK), BLOCKS, seed, perturbation)
+    bits = (drawn[:, None] >> np.arange(32, dtype=np.uint32)[:, None]) & np.uint32(1)
     return (1.0 - 2.0 * bits.reshape(-1)[:size]).astype(np.float32)

@@ -152,9 +152,3 @@ def test_without_numba_the_same_bits_come_from_torch_and_one_line_says_so(before
     )  # fmt: skip
     assert done.stdout.split() == wanted, done.stderr
     assert done.stderr.count("drawn by torch") == 1
-
-
-def test_operations_name_their_directions():
-    moves = [Move(2**64 - 1, 3, 0.5), Move(2**64 - 1, 3, 0.25), Move(7, 0, 0.1)]
-    found = [(seed, j, amounts.tolist()) for seed, j, amounts in Operations.of(moves).directions()]
-    assert found == [(2**64 - 1, 3, [0.5, 0.25]), (7, 0, [np.float32(0.1)])]
