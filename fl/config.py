@@ -150,6 +150,7 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
+        _check_effects(self)
         _check_method(self.learning)
         if self.learning.density < 1 and self.learning.direction == "low-rank":
             raise ValueError(
@@ -227,14 +228,41 @@ class Experiment(_Section):
         return "\n".join(lines)
 
 
+# What a key belongs to, and the values of that with which it does something; none: all but the default.
+_BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
+    "model.lora_alpha": ("model.lora_rank", ()),
+    "task.dirichlet_alpha": ("task.partition", ("dirichlet",)),
+    "learning.split_layer": ("learning.estimator", ("split",)),
+    "learning.split_width": ("learning.estimator", ("split",)),
+    "learning.mask": ("learning.density", ()),
+    "learning.rank": ("learning.direction", ("low-rank",)),
+    "learning.refresh": ("learning.direction", ("low-rank",)),
+    "learning.momentum": ("learning.optimiser", ("momentum", "adam")),
+    "radio.mapping": ("radio.mode", ("energy",)),
+    "radio.rician_k_db": ("radio.fading", ("rician",)),
+    "radio.coherence_rounds": ("radio.fading", ("rayleigh", "rician")),
+    "radio.shared_clock": ("radio.profile", ()),
+}
+
+
+def _check_effects(experiment: Experiment) -> None:
+    """Raises ValueError where a key is set that does nothing as the others are."""
+
+    def look_up(key: str) -> tuple[Any, Any]:
+        section, _, name = key.partition(".")
+        values = getattr(experiment, section)
+        return getattr(values, name), type(values).model_fields[name].default
+
+    for key, (other, effective) in _BELONGS_TO.items():
+        (value, default), (present, usual) = look_up(key), look_up(other)
+        idle = present not in effective if effective else present == usual
+        if value != default and idle:
+            remedy = f"use {other} = {' or '.join(map(repr, effective))}" if effective else f"set {other} too"
+            raise ValueError(f"{key} = {value!r} has no effect with {other} = {present!r}; {remedy}, or leave it out")
+
+
 def _check_split(learning: Learning) -> None:
     if learning.estimator != "split":
-        for name in ("split_layer", "split_width"):
-            if getattr(learning, name) != Learning.model_fields[name].default:
-                raise ValueError(
-                    f"learning.{name} = {getattr(learning, name)} has no effect with learning.estimator = "
-                    f"{learning.estimator!r}; use estimator = 'split' or leave it out"
-                )
         return
     if learning.perturbations % learning.split_width:
         raise ValueError(
@@ -271,21 +299,6 @@ def _check_method(learning: Learning) -> None:
             f"learning.local_steps = {learning.local_steps} with learning.optimiser = {learning.optimiser!r}: between its "
             "measurements a device moves by learning.rate, while the round's step is scaled by what everybody sent; the "
             "two would be of different size. Use sgd or momentum"
-        )
-    if learning.momentum != 0.9 and learning.optimiser not in ("momentum", "adam"):
-        raise ValueError(
-            f"learning.momentum = {learning.momentum:g} has no effect with learning.optimiser = {learning.optimiser!r}; "
-            "use momentum or adam"
-        )
-    for key, needs in (("rank", "low-rank"), ("refresh", "low-rank")):
-        if getattr(learning, key) != Learning.model_fields[key].default and learning.direction != needs:
-            raise ValueError(
-                f"learning.{key} = {getattr(learning, key)} has no effect with learning.direction = {learning.direction!r}; "
-                "use low-rank or leave it out"
-            )
-    if learning.mask != "magnitude" and learning.density == 1:
-        raise ValueError(
-            f"learning.mask = {learning.mask!r} has no effect with learning.density = 1; set a density below 1 or leave it out"
         )
     if learning.seed_pool is not None and learning.direction == "low-rank":
         raise ValueError(

@@ -128,6 +128,20 @@ def file(tmp_path):
         ("[learning]\nestimator = 'three-point'", ["learning.estimator = 'three-point'", "'split'"]),
         ("[learning]\nsplit_layer = 2", ["learning.split_layer = 2 has no effect", "'central'"]),
         ("[learning]\nsplit_width = 2", ["learning.split_width = 2 has no effect", "'central'"]),
+        (
+            "[learning]\nrank = 3",
+            ["learning.rank = 3 has no effect", "'rademacher'", "learning.direction = 'low-rank'"],
+        ),
+        ("[learning]\nmask = 'random'", ["learning.mask = 'random' has no effect", "set learning.density too"]),
+        ("[model]\nlora_alpha = 8", ["model.lora_alpha = 8.0 has no effect", "set model.lora_rank too"]),
+        (
+            "[radio]\nmapping = 'affine'",
+            ["radio.mapping = 'affine' has no effect", "'coherent'", "radio.mode = 'energy'"],
+        ),
+        ("[radio]\nrician_k_db = 3", ["radio.rician_k_db = 3.0 has no effect", "radio.fading = 'rician'"]),
+        ("[radio]\nfading = 'static'\ncoherence_rounds = 3", ["radio.coherence_rounds = 3", "'rayleigh' or 'rician'"]),
+        ("[radio]\nshared_clock = true", ["radio.shared_clock = True has no effect", "set radio.profile too"]),
+        ("[task]\ndirichlet_alpha = 0.1", ["task.dirichlet_alpha = 0.1 has no effect", "task.partition = 'dirichlet'"]),
         ("[learning]\nestimator = 'split'", ["learning.perturbations = 1", "learning.split_width = 4"]),
         (
             "[learning]\nestimator = 'split'\nperturbations = 4\nlocal_steps = 2",
