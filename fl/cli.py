@@ -67,7 +67,7 @@ def run(
         folder = run_folder.open_run(resume)
         _say(f"resuming {folder.path}")
     else:
-        settings = load(experiment or default_experiment(), overrides or [])
+        settings = load(experiment or default_experiment(), overrides or [], _say)
         path = resume or out or _free(Path("runs") / settings.run.name)
         if resume is not None:
             _say(f"{resume} holds no run yet: starting one")

@@ -10,13 +10,18 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radio.errors import InputError
+
+# Keys of `radio` that say what the air is like; a profile says all of it.
+SURROUNDINGS = (
+    "fading", "rician_k_db", "coherence_rounds", "snr_db", "path_loss_db", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
+)  # fmt: skip
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -173,15 +178,11 @@ class Experiment(_Section):
                 f"radio.mode = 'vote' carries signs, but learning.payload = {self.learning.payload!r}; set learning.payload = "
                 "'sign' (a round then moves by learning.rate along the majority's sign), or use another mode"
             )
-        surroundings = (
-            "fading", "rician_k_db", "coherence_rounds", "snr_db", "path_loss_db", "offset_hz", "timing_samples",
-            "dac_bits", "adc_bits",
-        )  # fmt: skip
-        for key in surroundings if self.radio.profile != "none" else ():
+        for key in SURROUNDINGS if self.radio.profile != "none" else ():
             if getattr(self.radio, key) != Radio.model_fields[key].default:
                 raise ValueError(
                     f"radio.{key} = {getattr(self.radio, key)!r} beside radio.profile = {self.radio.profile!r}, which says "
-                    "what the air is like; leave one of them out"
+                    "what the air is like; leave one of them out (--set radio.profile=none)"
                 )
         if self.run.record_every and (self.radio.mode == "ideal" or self.radio.fidelity == "symbol"):
             raise ValueError(
@@ -314,10 +315,11 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load(path: Path, overrides: Sequence[str] = (), tell: Callable[[str], None] = lambda line: None) -> Experiment:
     """Read an experiment file, apply `section.key=value` overrides and validate the whole.
 
-    Relative `task.root` and `model.source` folders are looked up from the working directory.
+    An overriding `radio.profile` takes the place of everything that the file says of the surroundings; `tell` is given a line
+    that names what was left out.  Relative `task.root` and `model.source` folders are looked up from the working directory.
     Raises InputError naming file, key, value and what is allowed.
     """
     try:
@@ -345,6 +347,12 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         table[name] = _value(text.strip())
         origin[f"{section}.{name}"] = "--set"
         origin.setdefault(section, "--set")
+    radio = raw.get("radio")
+    if origin.get("radio.profile") == "--set" and isinstance(radio, dict) and radio["profile"] != "none":
+        replaced = [key for key in SURROUNDINGS if key in radio and origin[f"radio.{key}"] != "--set"]
+        if replaced:
+            named = ", ".join(f"radio.{key} = {radio.pop(key)!r}" for key in replaced)
+            tell(f"--set radio.profile={radio['profile']} takes the place of {named} in {path}")
     return validate(raw, str(path), origin)
 
 

@@ -193,6 +193,23 @@ def test_overrides_take_toml_values_and_bare_words(file):
     assert found.learning.mu == 1e-3
 
 
+def test_an_overriding_profile_takes_the_place_of_the_files_surroundings():
+    told: list[str] = []
+    demo = ROOT / "examples" / "demo.toml"
+    found = load(demo, ["radio.profile=textbook", "radio.mode=energy"], told.append)
+    assert (found.radio.profile, found.radio.snr_db) == ("textbook", Experiment().radio.snr_db)
+    assert told == [
+        f"--set radio.profile=textbook takes the place of radio.fading = 'rayleigh', radio.snr_db = 30 in {demo}"
+    ]
+    # not of what is said beside it, nor where no profile is meant
+    with pytest.raises(
+        InputError, match=r"^--set: radio.snr_db = 10.0 beside radio.profile = 'textbook'.*profile=none"
+    ):
+        load(demo, ["radio.profile=textbook", "radio.snr_db=10"])
+    assert load(demo, ["radio.profile=none"], told.append).radio.snr_db == 30
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("word", ["rounds=6", "learning.rounds", "learning.=6", ".rounds=6", "="])
 def test_an_override_of_another_form_is_explained(file, word):
     with pytest.raises(InputError, match=r"--set .*expected section.key=value"):
