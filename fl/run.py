@@ -21,6 +21,7 @@ from radio.errors import BudgetError, InputError, StoppedEarly
 
 if TYPE_CHECKING:
     from privacy.ledger import Ledger
+    from radio.air import Mode
 
 
 class Stop:
@@ -148,7 +149,7 @@ class _Execution:
                 air.close()
                 diagnostics.close()
             self.train_s = self.previous_train_s + time.monotonic() - self.train_began
-            return self._conclude(over)
+            return self._conclude(over, air.mode)
         finally:
             session.close_ledgers(self.devices)
 
@@ -234,7 +235,7 @@ class _Execution:
             return None
         return bow_accuracy(self.task.train, self.task.test[: self.experiment.task.test_examples])
 
-    def _conclude(self, over: BudgetError | StoppedEarly | None) -> dict[str, Any]:
+    def _conclude(self, over: BudgetError | StoppedEarly | None, mode: Mode) -> dict[str, Any]:
         from fl.reporting.page import write_report
         from privacy.statement import statement
 
@@ -280,9 +281,7 @@ class _Execution:
             "parameters": self.replica.parameters,
             "trainable": self.replica.trainable,
             **uplink(len(history.slots), learning.scalars, self.replica.trainable, learning.payload == "sign"),
-            "channel_uses": len(history.slots)
-            * learning.scalars
-            * (len(self.devices) if experiment.radio.mode == "tdma" else 1),
+            "channel_uses": mode.channel_uses(len(history.slots) * learning.scalars, len(self.devices)),
             "params_digest": self.replica.digest(),
             "model_digest": history.model["digest"] if history.model else None,
             "version": version(),

@@ -107,6 +107,8 @@ class Mode:
             (decision 10) and no accounting rests on secret phases, so only own noise counts.
         plan: power control of the mode.
         one_bit: only the sign of a payload is sent, and `total` is +-(active count).
+        uses_per_scalar: slots or tones of the air that one scalar takes: channel uses.
+        takes_turns: devices send one after another instead of at the same time.
     """
 
     name: str
@@ -114,6 +116,12 @@ class Mode:
     counts_for_privacy: tuple[NoiseSource, ...]
     plan: PlanRule
     one_bit: bool = False
+    uses_per_scalar: int = 1
+    takes_turns: bool = False
+
+    def channel_uses(self, scalars: int, devices: int) -> int:
+        """What `scalars` numbers of each of `devices` devices take of the air; pilots and references are not in it."""
+        return self.uses_per_scalar * scalars * (devices if self.takes_turns else 1)
 
     def outcome(self, payloads: NDArray[np.float64]) -> NDArray[np.float64]:
         """(P,) `total` of an air without errors for the active devices' payloads (n, P); a tied vote is 0."""

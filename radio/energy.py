@@ -9,6 +9,7 @@ rotation, and neither changes a power. What must be known is |h_k|^2, measured f
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +24,7 @@ from radio.mapping import Mapping, MappingName
 from radio.sequence import random_phases
 from radio.tone import SMALLEST_WINDOW
 
-ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power)
+ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power, uses_per_scalar=2)
 
 
 class EnergyAir:
@@ -85,7 +86,7 @@ class EnergyAir:
 
     @property
     def mode(self) -> Mode:
-        return ENERGY
+        return replace(ENERGY, uses_per_scalar=self.mapping.slots)
 
     def sound(self, round_index: int) -> ChannelState:
         """An idle slot, then every device's sequence alone. `gains` are |h|: their phase is 0."""

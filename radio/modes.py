@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from radio.air import Air
-from radio.energy import EnergyAir
+from radio.air import Air, Mode
+from radio.coherent import COHERENT
+from radio.energy import ENERGY, EnergyAir
 from radio.errors import InputError
-from radio.ideal import IdealAir
+from radio.ideal import IDEAL, IdealAir
 from radio.loopback_air import coherent_on
 from radio.mapping import MappingName
 from radio.radio import Radio
@@ -19,12 +20,14 @@ from radio.symbol_coherent import SymbolCoherentAir
 from radio.symbol_energy import SymbolEnergyAir
 from radio.symbol_tdma import SymbolTdmaAir
 from radio.symbol_vote import SymbolVoteAir
-from radio.tdma import TdmaAir
-from radio.vote import VoteAir
+from radio.tdma import TDMA, TdmaAir
+from radio.vote import VOTE, VoteAir
 
 ModeName = Literal["ideal", "tdma", "coherent", "energy", "vote"]
 Fidelity = Literal["sample", "symbol"]
 EnergyMapping = Literal["signed", "augmented", "affine", "reed"]
+
+MODES: dict[str, Mode] = {mode.name: mode for mode in (IDEAL, TDMA, COHERENT, ENERGY, VOTE)}
 
 
 def surroundings(

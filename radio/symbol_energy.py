@@ -15,7 +15,7 @@ and it is drawn as the shifted Gamma that has them (normal where the third vanis
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +189,7 @@ class SymbolEnergyAir:
 
     @property
     def mode(self) -> Mode:
-        return ENERGY
+        return replace(ENERGY, uses_per_scalar=self.statistics.mapping.slots)
 
     def sound(self, round_index: int) -> ChannelState:
         power = np.abs(self._channel.gains(round_index)) ** 2

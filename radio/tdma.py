@@ -17,7 +17,7 @@ from radio.inversion import check_payloads
 from radio.outlier import block_statistics
 from radio.three_tone import PAYLOAD, PILOT, Comb, ThreeTone, estimate_values
 
-TDMA = Mode("tdma", "magnitude", ("own",), plan_full_scale)
+TDMA = Mode("tdma", "magnitude", ("own",), plan_full_scale, takes_turns=True)
 
 
 class TdmaAir:

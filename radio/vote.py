@@ -25,7 +25,7 @@ from radio.inversion import check_payloads
 from radio.streams import stream
 from radio.tone import DC_GUARD_BINS, SMALLEST_WINDOW, phasor
 
-VOTE = Mode("vote", "none", ("own",), plan_votes, one_bit=True)
+VOTE = Mode("vote", "none", ("own",), plan_votes, one_bit=True, uses_per_scalar=2)
 _LEAKAGE_BINS = 2  # of a tone between two bins
 
 

@@ -16,7 +16,8 @@ class Cost:
     forwards       examples through a forward pass; a secret batch counts with its expected size, as its real one stays secret
     passes         forward passes, each over a whole batch
     backwards      examples through a backward pass
-    uplink_uses    analog channel uses, one real number each, shared by all who transmit at the same time
+    uplink_uses    analog channel uses, shared by all who transmit at the same time; one real number takes one, but in modes
+                   that need more (`radio.air.Mode.channel_uses`)
     uplink_bits    digital bits, summed over the devices that send
     downlink_bits  digital bits, summed over the devices that receive
 

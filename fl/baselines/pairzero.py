@@ -58,6 +58,6 @@ class PairZero:
         return Cost(
             forwards=passes * learning.batch,
             passes=passes,
-            uplink_uses=slots * learning.scalars,
+            uplink_uses=self._air.mode.channel_uses(slots * learning.scalars, setting.devices),
             downlink_bits=setting.devices * learning.scalars * FLOAT_BITS,
         )

@@ -9,6 +9,7 @@ import numpy as np
 from fl.interval import wilson_interval
 from fl.reporting.run_files import Evaluations, RunFiles
 from privacy.record_log import Record
+from radio.modes import MODES
 
 EPSILON_POINTS = 14
 
@@ -23,7 +24,7 @@ def completed(run: RunFiles, seen: Evaluations) -> dict[str, Any]:
         "perturbations": run.option("learning", "perturbations"),
         "local_steps": run.option("learning", "local_steps", 1),
         "payload": run.option("learning", "payload", "value"),
-        "radio_mode": run.option("radio", "mode", "coherent"),
+        "mode": MODES.get(run.option("radio", "mode", "coherent")),
         "seed": run.option("run", "seed"),
         "rounds": len(run.records("round")),
         "erased": len(run.records("erased")),

@@ -10,6 +10,7 @@ import numpy as np
 from fl.reporting.air_log import AirLog, mean_power_db
 from fl.reporting.run_files import number
 from fl.reporting.wording import ABSENT, bound, count, decibels, devices, duration, minus, percent, short
+from radio.air import Mode
 
 
 def headline(known: dict[str, Any], state: str) -> list[dict[str, str]]:
@@ -125,6 +126,7 @@ def _kind(known: dict[str, Any]) -> str:
 
 def sent_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     """What one device sent, in figures."""
+    mode: Mode | None = known.get("mode")
     rows = [
         (
             f"{_kind(known)}s sent by a device, at most",
@@ -132,7 +134,7 @@ def sent_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("a round", count(_scalars(known) if known.get("perturbations") else None)),
         (
-            f"devices sending {'one after another' if known.get('radio_mode') == 'tdma' else 'at the same time'}, at most",
+            f"devices sending {'one after another' if mode and mode.takes_turns else 'at the same time'}, at most",
             count(known.get("devices")),
         ),
     ]

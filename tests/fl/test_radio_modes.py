@@ -35,6 +35,7 @@ def test_a_run_in_every_mode(make_experiment, tmp_path, mode) -> None:
     summary, lines, updates = run(make_experiment, tmp_path, mode=mode, **LOUD)
     assert summary["finished"] and summary["rounds"] == 3 and summary["epsilon"] <= 0.5
     assert len(lines) == 3 + summary["erased"]
+    assert summary["channel_uses"] == summary["slots"] * {"tdma": 3, "energy": 2, "vote": 2}.get(mode, 1)
     if mode == "vote":
         assert all(abs(line["received"][0]) == sum(line["active"]) for line in lines if not line["erased"])
         assert all(abs(line["truth"][0]) in (0.0, 3.0) for line in lines)

@@ -31,6 +31,12 @@ def test_rules_and_channel_knowledge() -> None:
     }
 
 
+def test_channel_uses_of_three_scalars_from_four_devices() -> None:
+    found = {m.name: m.channel_uses(3, 4) for m in (IDEAL, COHERENT, TDMA, ENERGY, VOTE)}
+    # energies take a slot for either sign, votes a tone for either; who takes turns takes them one by one
+    assert found == {"ideal": 3, "coherent": 3, "tdma": 12, "energy": 6, "vote": 6}
+
+
 def test_outcome_without_errors() -> None:
     payloads = np.array([[0.5, -0.1, 0.2], [-2.0, -0.1, 0.0], [0.25, 3.0, -1.0], [1.0, -0.1, -1.0]])
     np.testing.assert_allclose(ENERGY.outcome(payloads), [-0.25, 2.7, -1.8])

@@ -7,7 +7,7 @@ import pytest
 
 from radio.air import Air
 from radio.errors import InputError
-from radio.modes import Fidelity, ModeName, open_air
+from radio.modes import EnergyMapping, Fidelity, ModeName, open_air
 from radio.streams import stream
 
 MODES, FIDELITIES = get_args(ModeName), get_args(Fidelity)
@@ -40,6 +40,14 @@ def test_every_mode_runs_on_plain_settings(mode: ModeName, fidelity: Fidelity) -
     assert len(errors) >= 10
     if not air.mode.one_bit:
         assert np.sqrt(np.mean(np.square(errors))) < 0.1
+    air.close()
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+@pytest.mark.parametrize(("mapping", "uses"), [("signed", 2), ("augmented", 2), ("affine", 1), ("reed", 2)])
+def test_energy_takes_the_slots_of_its_mapping(fidelity: Fidelity, mapping: EnergyMapping, uses: int) -> None:
+    air = open_air(2, 5, mode="energy", fidelity=fidelity, mapping=mapping, window=512)
+    assert air.mode.uses_per_scalar == uses
     air.close()
 
 

@@ -176,6 +176,26 @@ def test_unusual_runs(tmp_path: Path, make_run: MakeRun, options: dict[str, Any]
     )
 
 
+@pytest.mark.parametrize(
+    ("mode", "sent", "rows", "pilots"),
+    [
+        ("tdma", "sent one after another, and the receiver added", "devices sending one after another", True),
+        ("vote", "voted at the same time, and the receiver measured the majority", "at the same time", False),
+        ("energy", "sent at the same time, and the receiver measured their sum", "at the same time", True),
+        ("a mode of another version", "sent at the same time", "at the same time", True),
+    ],
+)
+def test_the_mode_says_how_numbers_travel(
+    tmp_path: Path, make_run: MakeRun, mode: str, sent: str, rows: str, pilots: bool
+) -> None:
+    run = make_run(tmp_path / "run", privacy=False, rounds=2)
+    with (run / "experiment.toml").open("a") as file:
+        file.write(f'\n[radio]\nmode = "{mode}"\n')
+    _, page = read(run)
+    assert sent in page.text and rows in page.text
+    assert ("none are sent in this mode" in page.text) != pilots
+
+
 def test_ideal_air_is_said_in_words(tmp_path: Path, make_run: MakeRun) -> None:
     air = read_run(make_run(tmp_path / "run", privacy=False, ideal=True, rounds=6)).air
     assert "The SNR is infinite" in air_figures.snr(air).svg
