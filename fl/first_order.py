@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,7 @@ def first_order_accuracy(
     Rate with 10 % linear warm-up and linear decay; weight decay 0.01.  An upper yardstick, not a federated competitor.
     """
     task = task or experiment_task(experiment)
-    set_threads(experiment)
+    set_threads(experiment.run.threads or os.cpu_count() or 1)
     model = load_model(experiment.model.source)
     likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch)
     train = [likelihood.encode(task.prompt(e), e.label) for e in task.train]

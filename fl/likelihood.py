@@ -7,7 +7,8 @@ its forward by that and by the settings, and missing rows are filled with dummie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,9 +56,11 @@ class OptionLikelihood:
 
     micro_batch  examples of `REFERENCE` tokens in one forward; more of shorter ones and fewer of longer ones, so that a forward
                  has at most as many tokens, or one example.  It bounds the memory and changes the last bits of the losses
+    workers      forwards that run at the same time.  A small model's products are too short to be shared by threads; whole
+                 forwards are not (set torch's own threads to 1 then).  It changes no bit of the losses
     """
 
-    def __init__(self, model: LanguageModel, options: Sequence[str], micro_batch: int) -> None:
+    def __init__(self, model: LanguageModel, options: Sequence[str], micro_batch: int, workers: int = 1) -> None:
         self._network = model.network
         self._tokenizer = model.tokenizer
         self._tokens = micro_batch * REFERENCE
@@ -72,6 +75,7 @@ class OptionLikelihood:
                 "they must differ in their first token"
             )
         self.option_ids = torch.tensor(first)
+        self._pool = ThreadPoolExecutor(workers, "forward") if workers > 1 else None
 
     def encode(self, prompt: str, label: int) -> Encoded:
         """Token ids of a prompt; one longer than the model's context loses its beginning, never its question."""
@@ -86,11 +90,13 @@ class OptionLikelihood:
     def logits(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
         """Option logits (n, options) at the answer position."""
         out = np.empty((len(examples), len(self.option_ids)))
-        for group in self._groups(examples):
-            with torch.inference_mode():
-                hidden = decoder.embed(self._network, group.ids)
-                hidden = decoder.blocks(self._network, hidden, 0, self._depth - 1)
-                out[group.examples] = self._answer(hidden, group.answer)[: len(group.examples)]
+
+        def forward(group: Group) -> None:
+            hidden = decoder.embed(self._network, group.ids)
+            hidden = decoder.blocks(self._network, hidden, 0, self._depth - 1)
+            out[group.examples] = self._answer(hidden, group.answer)[: len(group.examples)]
+
+        self._each(forward, self._groups(examples))
         return out
 
     def losses(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
@@ -108,15 +114,37 @@ class OptionLikelihood:
         shared = max(1, self._tokens // REFERENCE)
         for start in range(0, len(points), shared):
             share = functional.at(seed, points[start : start + shared], mu)
+            groups: dict[tuple[int, int], list[Group]] = {}  # by the points that share a forward
             for length, members in self._classes(examples).items():
                 fit = max(1, self._tokens // length)
                 for first in range(0, share.copies, fit):
-                    some = share[first : first + fit]
-                    rows = out[start + first : start + first + some.copies]
-                    with torch.inference_mode(), some.applied():
-                        for group in self._split(examples, members, length, some.copies):
-                            rows[:, group.examples] = self._losses_of(examples, group, some)
+                    last = min(first + fit, share.copies)
+                    groups.setdefault((first, last), []).extend(self._split(examples, members, length, last - first))
+            for (first, last), forwards in groups.items():
+                some, rows = share[first:last], out[start + first : start + last]
+
+                def forward(group: Group, some: Points = some, rows: NDArray[np.float64] = rows) -> None:
+                    rows[:, group.examples] = self._losses_of(examples, group, some)
+
+                with some.applied():
+                    self._each(forward, forwards)
         return out
+
+    def _each(self, forward: Callable[[Group], None], groups: Iterable[Group]) -> None:
+        """The forward of every group, `workers` at a time; an error of one is raised when all have ended."""
+
+        def run(group: Group) -> None:
+            with torch.inference_mode():  # a thread's own
+                forward(group)
+
+        if self._pool is None:
+            for group in groups:
+                run(group)
+            return
+        under_way = [self._pool.submit(run, group) for group in groups]
+        wait(under_way)
+        for done in under_way:
+            done.result()
 
     def _losses_of(self, examples: Sequence[Encoded], group: Group, points: Points) -> NDArray[np.float64]:
         """(points, examples of the group): blocks that no point touches are gone through once."""

@@ -38,6 +38,8 @@ from radio.modes import open_air
 from radio.radio import Radio
 from radio.streams import stream
 
+SMALL = 512  # width of a model up to which a forward is left to one thread
+
 Arrays = Mapping[str, NDArray[np.float32]]
 
 
@@ -54,14 +56,18 @@ def experiment_task(experiment: Experiment) -> Task:
 
 
 def build_replica(experiment: Experiment, task: Task) -> Replica:
-    set_threads(experiment)
+    threads = experiment.run.threads or os.cpu_count() or 1
     model = load_model(experiment.model.source, experiment.model.lora_rank, experiment.model.lora_alpha)
     if experiment.model.lora_rank and not any("lora_" in name for name in model.select(experiment.learning.parameters)):
         raise InputError(
             f"model.lora_rank = {experiment.model.lora_rank}, but learning.parameters = "
             f'{list(experiment.learning.parameters)} trains no adapter; use learning.parameters = ["*lora_*"]'
         )
-    likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch)
+    # a small model's forwards run side by side on one thread each: sharing its short products costs more than it gives
+    side_by_side = model.network.config.hidden_size <= SMALL
+    set_threads(1 if side_by_side else threads)
+    workers = threads if side_by_side else 1
+    likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch, workers)
     learning = experiment.learning
     trained = model.select(learning.parameters)
     z = direction(
@@ -82,7 +88,7 @@ def build_replica(experiment: Experiment, task: Task) -> Replica:
         learning.parameters,
         z,
         estimator(learning.probe, cut, blocks),
-        experiment.run.threads or os.cpu_count() or 1,
+        threads,
         half=experiment.model.forward == "bf16",
         functional=_functional(experiment, model, trained, z),
     )
@@ -121,11 +127,10 @@ def _functional(experiment: Experiment, model: LanguageModel, trained: Arrays, z
     return possible
 
 
-def set_threads(experiment: Experiment) -> None:
+def set_threads(threads: int) -> None:
     import torch
 
-    if experiment.run.threads is not None:
-        torch.set_num_threads(experiment.run.threads)
+    torch.set_num_threads(threads)
 
 
 def build_air(experiment: Experiment, listen: Callable[[Radio], Radio] | None = None) -> Air:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from fl.directions.rademacher import Rademacher
+from fl.estimators.estimator import Point
+from fl.functional import Functional
 from fl.likelihood import LENGTH_STEP, Encoded, OptionLikelihood, evaluate, option_losses
 from fl.models import LanguageModel, load_model
 from fl.pretrain import Recipe, build
@@ -68,6 +71,25 @@ def test_an_example_alone_and_in_any_order_has_the_same_bits(batch, threads):
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(examples))
         np.testing.assert_array_equal(likelihood.losses([examples[i] for i in order]), whole[order])
+
+
+def test_forwards_side_by_side_give_the_same_bits(model, task, threads):
+    one, four = (OptionLikelihood(model, task.options, 1, workers) for workers in (1, 4))
+    examples = encoded(one, task, 19)
+    np.testing.assert_array_equal(four.losses(examples), one.losses(examples))
+    trained = model.select(("*layer_norm*",))
+    points = (Point(0, 1.0), Point(0, -1.0), Point(1, 1.0))
+    functional = Functional(model.network, trained, Rademacher())
+    np.testing.assert_array_equal(
+        four.losses_at(examples, functional, 5, points, 1e-2), one.losses_at(examples, functional, 5, points, 1e-2)
+    )
+
+
+def test_an_error_in_one_of_several_forwards_is_raised(model, task):
+    likelihood = OptionLikelihood(model, task.options, 1, workers=2)
+    examples = encoded(likelihood, task, 3)
+    with pytest.raises(IndexError):
+        likelihood.losses([*examples, Encoded((2, 10**9), 0)])
 
 
 def test_a_forward_has_room_for_so_many_tokens_whatever_the_batch(model, task, threads):
