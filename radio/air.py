@@ -80,14 +80,15 @@ NoiseSource = Literal["own", "others", "receiver"]
 
 
 class PlanRule(Protocol):
-    """How a mode turns a sounding into an `AirPlan`; depends on the channel alone, never on data."""
+    """How a mode turns a sounding into an `AirPlan`; depends on the channel alone, never on data. Arguments:
+    `radio.inversion.Limits`."""
 
     def __call__(
         self,
         state: ChannelState,
         payload_peak: float,
         *,
-        truncation: float,
+        truncation: float = 0.1,
         amplitude_max: float = 1.0,
         mean_gain_power: float | None = None,
     ) -> AirPlan: ...

@@ -9,35 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtri
 
-from radio.air import ChannelState
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.marker import mark
-from radio.outlier import FALSE_ALARM
+from radio.outlier import noise_limit
 from radio.pilot import saturated_fraction
 from radio.radio import Radio
 from radio.tone import DC_GUARD_BINS
 
-
-@lru_cache(maxsize=64)
-def noise_limit(bins: int, floor_bins: int, trials: int = 1) -> float:
-    """What the mean power of `bins` bins of white noise, over the noise floor, exceeds by chance once in 1e6.
-
-    An F test: the floor is the median of `floor_bins` bins, worth 2 ln(2)^2 degrees of freedom each. The chance is that of
-    the largest of `trials` such means.
-    """
-    degrees = 2.0 * math.log(2.0) ** 2 * floor_bins
-    return float(fdtri(2.0 * bins, degrees, 1.0 - FALSE_ALARM / trials))
+T = TypeVar("T")
 
 
-def sounded_state(round_index: int, sounded: tuple[int, ChannelState] | None) -> ChannelState:
-    """The state of `sounded`, the last round sounded and what it found. InputError if that is not `round_index`."""
+def sounded_state(round_index: int, sounded: tuple[int, T] | None) -> T:
+    """What was found in `sounded`, the last round sounded. InputError if that is not `round_index`."""
     if sounded is None or sounded[0] != round_index:
         last = "none" if sounded is None else str(sounded[0])
         raise InputError(

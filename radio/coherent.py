@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
+from radio.bank import sounded_state
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
@@ -182,12 +183,7 @@ class CoherentAir:
 
     def _aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         payloads = check_payloads(payloads, plan, self.devices)
-        if self._sounded is None or self._sounded[0] != round_index:
-            last = "none" if self._sounded is None else str(self._sounded[0])
-            raise InputError(
-                f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
-            )
-        _, sounding = self._sounded
+        sounding = sounded_state(round_index, self._sounded)
         state = sounding.state
         count = payloads.shape[1]
         wanted = np.where(plan.active, plan.precoders, 0.0)[:, None] * np.where(plan.active[:, None], payloads, 0.0)

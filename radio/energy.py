@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
-from radio.bank import RadioBank
+from radio.bank import RadioBank, sounded_state
 from radio.energy_slot import SlotPower, energy_variance, measure_power
 from radio.equalisation import plan_equal_power, power_dbfs, snr_db
 from radio.errors import InputError
@@ -133,12 +133,8 @@ class EnergyAir:
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """A slot for each codeword of each column of `payloads` (K, P)."""
         payloads = check_payloads(payloads, plan, self.devices)
-        if self._sounded is None or self._sounded[0] != round_index:
-            last = "none" if self._sounded is None else str(self._sounded[0])
-            raise InputError(
-                f"aggregate of round {round_index}, but the last round sounded is {last}; sound({round_index}) first"
-            )
-        state, slots, count = self._sounded[1], self.mapping.slots, payloads.shape[1]
+        state = sounded_state(round_index, self._sounded)
+        slots, count = self.mapping.slots, payloads.shape[1]
         # (K, P, slots)
         codewords = self.mapping.encode(np.where(plan.active[:, None], payloads, 0.0) / plan.payload_peak)
         wanted = np.abs(np.where(plan.active, plan.precoders, 0.0))[:, None, None] * np.sqrt(codewords)

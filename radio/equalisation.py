@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState
-from radio.inversion import active_set, check_limits
+from radio.inversion import Limits, plan_rule
 
 
 def equalise(
@@ -31,54 +31,31 @@ def equalise(
     return np.sqrt(np.where(active, unit / corrected, 0.0)), unit[..., 0]
 
 
-def plan_equal_power(
-    state: ChannelState,
-    payload_peak: float,
-    *,
-    truncation: float = 0.1,
-    amplitude_max: float = 1.0,
-    mean_gain_power: float | None = None,
-) -> AirPlan:
-    """Everybody arrives with the same power; only |h| is needed. Arguments as `plan_inversion`."""
-    check_limits(payload_peak, truncation, amplitude_max)
-    power, active = active_set(state, truncation, mean_gain_power)
+@plan_rule
+def plan_equal_power(state: ChannelState, limits: Limits) -> AirPlan:
+    """Everybody arrives with the same power; only |h| is needed."""
+    power, active = limits.active_set(state)
     # Var(|h|^2) = 4 |h|^2 Var(|h|).
     relative = 4.0 * state.gain_variance / np.where(power > 0.0, power, np.inf)
-    amplitudes, unit = equalise(power, relative, active, amplitude_max)
-    return AirPlan(amplitudes.astype(np.complex128), active, float(unit), float(payload_peak))
+    amplitudes, unit = equalise(power, relative, active, limits.amplitude_max)
+    return AirPlan(amplitudes.astype(np.complex128), active, float(unit), float(limits.payload_peak))
 
 
-def plan_full_scale(
-    state: ChannelState,
-    payload_peak: float,
-    *,
-    truncation: float = 0.1,
-    amplitude_max: float = 1.0,
-    mean_gain_power: float | None = None,
-) -> AirPlan:
-    """Nothing is equalised: everybody who can be heard sends the payload `payload_peak` at full scale.
-
-    Arguments as `plan_inversion`.
-    """
-    check_limits(payload_peak, truncation, amplitude_max)
-    _, active = active_set(state, truncation, mean_gain_power)
-    precoders = np.where(active, amplitude_max / payload_peak, 0.0).astype(np.complex128)
-    return AirPlan(precoders, active, 1.0 if active.any() else 0.0, float(payload_peak))
+@plan_rule
+def plan_full_scale(state: ChannelState, limits: Limits) -> AirPlan:
+    """Nothing is equalised: everybody who can be heard sends the payload `payload_peak` at full scale."""
+    return _alike(limits.active_set(state)[1], limits.amplitude_max / limits.payload_peak, limits)
 
 
-def plan_votes(
-    state: ChannelState,
-    payload_peak: float,
-    *,
-    truncation: float = 0.1,
-    amplitude_max: float = 1.0,
-    mean_gain_power: float | None = None,
-) -> AirPlan:
+@plan_rule
+def plan_votes(state: ChannelState, limits: Limits) -> AirPlan:
     """Everybody votes at the same amplitude; nothing about the channel is known, so nobody is left out by it."""
-    check_limits(payload_peak, truncation, amplitude_max)
-    active = np.asarray(state.quality, dtype=bool)
-    precoders = np.where(active, amplitude_max, 0.0).astype(np.complex128)
-    return AirPlan(precoders, active, 1.0 if active.any() else 0.0, float(payload_peak))
+    return _alike(np.asarray(state.quality, dtype=bool), limits.amplitude_max, limits)
+
+
+def _alike(active: NDArray[np.bool_], amplitude: float, limits: Limits) -> AirPlan:
+    precoders = np.where(active, amplitude, 0.0).astype(np.complex128)
+    return AirPlan(precoders, active, 1.0 if active.any() else 0.0, float(limits.payload_peak))
 
 
 def power_dbfs(amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -121,12 +121,6 @@ class Medium:
         """(K,) carrier offsets of the round against the receiver's, as it begins."""
         return self._oscillators.offsets_hz
 
-    def response(self, offset_hz: float) -> NDArray[np.complex128]:
-        """(K,) gains of the round at `offset_hz` from the carrier: what a tone there sees through all its paths."""
-        if not self._delays_s.size:
-            return self.gains
-        return np.asarray(self._paths @ np.exp(-2j * np.pi * offset_hz * self._delays_s))
-
     def begin(self, round_index: int, phase: str) -> None:
         """Enter a phase of a round: "sound", at clock 0, or any other, which follows the round's sounding in time.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import fdtri
 
 FALSE_ALARM = 1e-6
-_MEDIAN_DEGREES = 0.96  # degrees of freedom for each bin of a variance from the median: 2 ln(2)^2
+_MEDIAN_DEGREES = 2.0 * math.log(2.0) ** 2  # degrees of freedom for each bin of a variance from the median
 
 
 def block_count(window: int) -> int:
@@ -95,12 +95,13 @@ def block_statistics(
     )
 
 
-def line_found(power: float, noise_variance: float, window: int, bins: int) -> bool:
-    """Whether a bin of `power` (amplitude squared) in a window of noise alone holds a line: F test at `FALSE_ALARM`.
+def noise_limit(bins: int, floor_bins: int, trials: int = 1) -> float:
+    """What the mean power of `bins` bins of white noise, over the noise floor, exceeds by chance once in 1e6.
 
-    The bin's noise is exponentially distributed with mean `noise_variance` / `window`, itself from the median of `bins`.
+    An F test: a bin is exponentially distributed, and the floor is the median of `floor_bins` of them. The chance is that
+    of the largest of `trials` such means.
     """
-    return power * window > _limit(2.0, _MEDIAN_DEGREES * bins, FALSE_ALARM / 10.0) * noise_variance
+    return _limit(2.0 * bins, _MEDIAN_DEGREES * floor_bins, FALSE_ALARM / trials)
 
 
 def floor_change(before: float, now: float, bins: int, *, added: float = 0.0, quantisation: float = 0.0) -> int:

@@ -21,6 +21,17 @@ REMEDY = "feed all radios from one reference clock and hold their starts, or use
 
 
 @dataclass(frozen=True)
+class DevicePilots:
+    """One device's: (R, N) samples, clocks of their first ones, (N,) the tone as it would have arrived undelayed, and what
+    was estimated from them."""
+
+    samples: NDArray[np.complex128]
+    starts: Sequence[int]
+    tone: NDArray[np.complex128]
+    estimate: GainEstimate
+
+
+@dataclass(frozen=True)
 class Movement:
     """How far a device's phase moves from part to part of its pilots, against the model.
 
@@ -36,20 +47,12 @@ class Movement:
     significant: bool
 
     @classmethod
-    def of(
-        cls,
-        pilots: NDArray[np.complex128],
-        starts: Sequence[int],
-        tone: NDArray[np.complex128],
-        estimate: GainEstimate,
-        reference: int,
-        rate_sps: float,
-        noise_variance: float,
-    ) -> Movement:
-        repeats, window = pilots.shape
+    def of(cls, pilots: DevicePilots, reference: int, rate_sps: float, noise_variance: float) -> Movement:
+        starts, estimate = pilots.starts, pilots.estimate
+        repeats, window = pilots.samples.shape
         edges = np.arange(0, window, -(-window // _BLOCKS))
         lengths = np.diff(np.append(edges, window)).astype(np.float64)
-        model = pilots * tone.conj()
+        model = pilots.samples * pilots.tone.conj()
         if estimate.offset_hz != 0.0:
             model = model * np.stack(
                 [phasor(-estimate.offset_hz / rate_sps, window, start - reference) for start in starts]
@@ -99,22 +102,15 @@ class PilotJudge:
     distortion: float
     rate_sps: float
 
-    def fault(
-        self,
-        pilots: NDArray[np.complex128],
-        starts: Sequence[int],
-        tone: NDArray[np.complex128],
-        estimate: GainEstimate,
-        moved: Movement,
-    ) -> str:
+    def fault(self, pilots: DevicePilots, moved: Movement) -> str:
         """Why an estimate is not to be trusted, or ""."""
-        settings = self.settings
+        settings, estimate = self.settings, pilots.estimate
         power = abs(estimate.gain) ** 2
         moves = moved.significant and moved.excess > math.radians(settings.max_phase_change_deg) ** 2 / 12.0
         disturbed = estimate.residual_power > self.interference * self.noise_variance + self.distortion * power
         weak = not power >= 10.0 ** (settings.min_snr_db / 10.0) * estimate.variance
         if moves or disturbed or weak:
-            elsewhere = self._elsewhere(pilots, starts, tone, estimate, moved, moves)
+            elsewhere = self._elsewhere(pilots, moved, moves)
             if elsewhere:
                 return elsewhere
         if disturbed:
@@ -131,19 +127,12 @@ class PilotJudge:
             return "its carrier offset is ambiguous; lengthen the pilots, or use fewer devices a sweep"
         return ""
 
-    def _elsewhere(
-        self,
-        pilots: NDArray[np.complex128],
-        starts: Sequence[int],
-        tone: NDArray[np.complex128],
-        estimate: GainEstimate,
-        moved: Movement,
-        moves: bool,
-    ) -> str:
+    def _elsewhere(self, pilots: DevicePilots, moved: Movement, moves: bool) -> str:
         """The fault of a pilot that is all there, but not at the frequency or phase it should have; else ""."""
+        tone, starts, estimate = pilots.tone, pilots.starts, pilots.estimate
         reach = max(self.settings.offset_range_hz, self.rate_sps / 8.0)
         found = acquire_offset(
-            pilots[0], tone, rate_sps=self.rate_sps, noise_variance=self.noise_variance, range_hz=reach
+            pilots.samples[0], tone, rate_sps=self.rate_sps, noise_variance=self.noise_variance, range_hz=reach
         )
         heard = abs(estimate.gain) ** 2 + estimate.residual_power - self.noise_variance
         whole = 10.0 ** (found.snr_db / 10.0) * self.noise_variance / tone.size >= 0.5 * heard
@@ -158,7 +147,7 @@ class PilotJudge:
             return ""
         change, seconds = moved.change, moved.seconds
         if away and len(starts) > 1:  # its phase at each pilot's start, by the offset it has
-            turned = pilots * tone.conj() * phasor(-found.offset_hz / self.rate_sps, tone.size)
+            turned = pilots.samples * tone.conj() * phasor(-found.offset_hz / self.rate_sps, tone.size)
             change, seconds, _ = _turn_between(
                 np.asarray(turned.sum(axis=1)[:, None] / tone.size, dtype=np.complex128),
                 np.array([float(tone.size)]),

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from radio.converter import Converter
 from radio.errors import InputError
 from radio.fading import Fading, FadingKind
 from radio.impairments import NONE, Impairments
-from radio.medium import Medium
 from radio.streams import stream
 
 
@@ -67,20 +65,6 @@ class Profile:
             round_s=self.round_s,
             tap_delays_s=self.tap_delays_s,
             tap_powers_db=self.tap_powers_db,
-        )
-
-    def medium(self, devices: int, seed: int, *, rate_sps: float = 1e6, lo_hz: float = 915e6) -> Medium:
-        """A medium of these surroundings. Its noise is relative to the devices' mean gain power."""
-        channel = self.channel(devices, seed)
-        return Medium(
-            channel,
-            seed,
-            noise_variance=float(channel.mean_power.mean()) / 10.0 ** (self.sample_snr_db / 10.0),
-            rate_sps=rate_sps,
-            lo_hz=lo_hz,
-            dac=Converter(self.bits),
-            adc=Converter(self.bits),
-            impairments=self.impairments,
         )
 
 

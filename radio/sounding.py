@@ -20,9 +20,9 @@ from radio.air import ChannelState
 from radio.errors import InputError
 from radio.marker import mark
 from radio.offset import OffsetEstimate, acquire_offset
-from radio.outlier import line_found
+from radio.outlier import noise_limit
 from radio.pilot import GainEstimate, PilotSettings, estimate_gain, saturated_fraction
-from radio.pilot_check import NO_CLOCK, REMEDY, Movement, PilotJudge
+from radio.pilot_check import NO_CLOCK, REMEDY, DevicePilots, Movement, PilotJudge
 from radio.radio import Radio, WeighableRadio
 from radio.tone import Tone
 
@@ -131,7 +131,7 @@ def sound_pilots(
     noise_variance = max(idle.noise_variance, settings.floor_variance)
     # Taken off the pilots, whose tone need not fit their length; below 4 standard errors it is noise.
     idle_fault = ""
-    if line_found(abs(idle.amplitude) ** 2, noise_variance, tone.window, tone.noise_bins):
+    if abs(idle.amplitude) ** 2 * tone.window > noise_limit(1, tone.noise_bins) * noise_variance:
         # It adds to pilots and payloads with a phase of its own, and neither can tell it from a device.
         above = (
             10.0 * math.log10(abs(idle.amplitude) ** 2 * tone.window / noise_variance) if noise_variance else math.inf
@@ -182,9 +182,10 @@ def sound_pilots(
         elif acquired is not None and not acquired.trusted:
             fault = f"its pilot was not found within +-{settings.offset_range_hz:g} Hz"
         else:
-            moved = Movement.of(aligned, starts, tones[0], estimate, reference, receiver.rate_sps, noise_variance)
+            heard = DevicePilots(aligned, starts, tones[0], estimate)
+            moved = Movement.of(heard, reference, receiver.rate_sps, noise_variance)
             change[k], change_error[k] = math.degrees(moved.change), math.degrees(moved.standard_error)
-            fault = judge.fault(aligned, starts, tones[0], estimate, moved)
+            fault = judge.fault(heard, moved)
         faults.append(fault)
     moving = sum(fault.startswith(NO_CLOCK) for fault in faults)
     clock_moves = moving >= max(1.0, devices / 3.0)

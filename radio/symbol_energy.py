@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
+from radio.bank import sounded_state
 from radio.energy import ENERGY
 from radio.energy_slot import energy_variance
 from radio.equalisation import equalise, power_dbfs, snr_db
@@ -209,8 +210,7 @@ class SymbolEnergyAir:
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         payloads = check_payloads(payloads, plan, self.devices)
-        if self._floor is None or self._floor[0] != round_index:
-            raise InputError(f"aggregate of round {round_index}, which was not sounded; sound({round_index}) first")
+        floor = sounded_state(round_index, self._floor)
         mapping, count = self.statistics.mapping, payloads.shape[1]
         codewords = mapping.encode(np.where(plan.active[:, None], payloads, 0.0) / plan.payload_peak)  # (K, P, slots)
         wanted = np.abs(np.where(plan.active, plan.precoders, 0.0))[:, None, None] * np.sqrt(codewords)
@@ -223,7 +223,7 @@ class SymbolEnergyAir:
                 np.broadcast_to(power, (count, self.devices)),
                 np.moveaxis(sent**2, 0, 1),
                 np.full(count, plan.alignment),
-                np.full(count, self._floor[1]),
+                np.full(count, floor),
                 np.full(count, int(plan.active.sum())),
                 self._channel.noise_variance,
                 self._channel.draws(round_index, "air"),

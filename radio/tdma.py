@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
-from radio.bank import RadioBank, noise_limit, sounded_state
+from radio.bank import RadioBank, sounded_state
 from radio.equalisation import plan_full_scale, power_dbfs, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads
-from radio.outlier import block_statistics
+from radio.outlier import block_statistics, noise_limit
 from radio.three_tone import PAYLOAD, PILOT, Comb, ThreeTone, estimate_values
 
 TDMA = Mode("tdma", "magnitude", ("own",), plan_full_scale, takes_turns=True)

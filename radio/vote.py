@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
 from radio.air import AirPlan, ChannelState, Mode, Received
-from radio.bank import RadioBank, noise_limit, sounded_state
+from radio.bank import RadioBank, sounded_state
 from radio.equalisation import plan_votes, power_dbfs
 from radio.errors import InputError
 from radio.inversion import check_payloads
+from radio.outlier import noise_limit
 from radio.streams import stream
 from radio.tone import DC_GUARD_BINS, SMALLEST_WINDOW, phasor
 

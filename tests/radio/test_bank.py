@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radio.bank import RadioBank, noise_limit
+from radio.bank import RadioBank
 from radio.errors import InputError
 from radio.fading import Fading
 from radio.loopback import LoopbackRadio
@@ -80,12 +80,6 @@ def test_a_carrier_in_the_idle_slot_is_seen_where_it_matters() -> None:
     assert "a carrier" in bank.idle_fault(noise + line, bins) and bank.idle_fault(noise + line, bins + 50) == ""
     assert bank.idle_fault(noise + 0.2, np.arange(512)) == ""  # DC is not the mode's own
     assert "finite" in bank.idle_fault(np.nan * noise, bins)
-
-
-def test_noise_limit_is_an_f_law() -> None:
-    """P(F(2, d) > x) = (1 + 2 x/d)^(-d/2)."""
-    degrees = 2 * np.log(2) ** 2 * 512
-    assert noise_limit(1, 512, 10) == pytest.approx(degrees / 2 * ((1e-7) ** (-2 / degrees) - 1), rel=1e-6)
 
 
 def test_faults_of_any_slot() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radio.outlier import block_count, block_statistics, floor_change, gain_dropped, line_found
+from radio.outlier import block_count, block_statistics, floor_change, gain_dropped, noise_limit
 from radio.streams import stream
 from radio.symbol_channel import complex_normal
 from radio.tone import Tone
@@ -62,10 +62,10 @@ def test_floor_that_changed_either_way_beyond_chance_and_our_own() -> None:
     assert floor_change(0.0, 0.0, 4087) == 0
 
 
-def test_a_line_in_one_bin_against_exponential_noise() -> None:
-    # exp(-x) = 1e-7 at 16.1, a little more for the floor's own error.
-    assert not line_found(16.0 / 256, 1.0, 256, 4087) and line_found(17.0 / 256, 1.0, 256, 4087)
-    assert not line_found(0.0, 0.0, 256, 4087)
+def test_noise_limit_is_an_f_law() -> None:
+    """The survival function of F(2, d) is (1 + 2 x / d)^(-d / 2), d = 2 ln(2)^2 * bins of the median."""
+    degrees = 2 * np.log(2) ** 2 * 512
+    assert noise_limit(1, 512, 10) == pytest.approx(degrees / 2 * ((1e-7) ** (-2 / degrees) - 1), rel=1e-6)
 
 
 def test_blocks_are_at_most_sixteen_of_at_least_sixteen_samples() -> None:

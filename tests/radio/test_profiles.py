@@ -6,6 +6,7 @@ import pytest
 from radio.errors import InputError
 from radio.impairments import NONE
 from radio.profiles import PROFILES, profile
+from radio.surroundings import from_profile
 
 
 def test_names_and_an_unknown_one() -> None:
@@ -21,17 +22,17 @@ def test_textbook_is_rayleigh_block_fading_and_white_noise_only() -> None:
 
 def test_bench_is_static_and_free_running_until_a_clock_is_shared() -> None:
     bench = profile("pluto-bench")
-    medium = bench.medium(5, 1)
+    medium = from_profile("pluto-bench", 5, 1).medium()
     assert np.array_equal(medium.fading.gains(0), medium.fading.gains(100))
     assert np.abs(medium.offsets_hz).max() > 1000.0 and np.abs(medium.offsets_hz).max() < 2 * 20e-6 * 915e6
-    shared = bench.shared_clock().medium(5, 1)
+    shared = from_profile("pluto-bench", 5, 1, shared_clock=True).medium()
     assert not shared.offsets_hz.any() and np.array_equal(shared.gains, medium.gains)
     assert shared.impairments.start_jitter_s == bench.impairments.start_jitter_s == 0.05
 
 
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_noise_is_relative_to_the_mean_gain_power(name: str) -> None:
-    medium = profile(name).medium(6, 2)
+    medium = from_profile(name, 6, 2).medium()
     ratio = medium.fading.mean_power.mean() / medium.noise_variance
     assert 10 * np.log10(ratio) == pytest.approx(profile(name).sample_snr_db)
     medium.begin(3, "sound")

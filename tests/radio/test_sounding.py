@@ -14,8 +14,8 @@ from radio.fading import Fading
 from radio.impairments import Impairments
 from radio.loopback import LoopbackRadio
 from radio.medium import Interferer, Medium
-from radio.profiles import profile
 from radio.streams import stream
+from radio.surroundings import from_profile
 
 DEVICES = 4
 
@@ -216,8 +216,7 @@ def test_held_tones_stay_on_at_nothing_and_are_silent_after_a_failure_or_close()
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_bench_profile_is_within_a_percent_or_refused(shared: bool) -> None:
-    place = profile("pluto-bench").shared_clock() if shared else profile("pluto-bench")
-    medium = place.medium(5, 1)
+    medium = from_profile("pluto-bench", 5, 1, shared_clock=shared).medium()
     errors, reasons = play(air_on(medium, 16384, 50_032), 3)
     if shared:
         assert not reasons and np.sqrt(np.mean(errors**2)) < 0.01 * 5
@@ -241,7 +240,8 @@ def test_echoes_are_one_complex_number_to_a_tone(spread_samples: float) -> None:
         for t in range(25):
             state = air.sound(t)
             if name == "echoes":
-                truth = medium.response(air.tone.cycles_per_sample * 1e6) * 10 ** (-15 / 20)
+                hz = air.tone.cycles_per_sample * 1e6
+                truth = medium.fading.paths(t) @ np.exp(-2j * np.pi * hz * np.array(delays)) * 10 ** (-15 / 20)
                 assert (np.abs(state.gains - truth)[state.quality] < 6e-3).all()
             plan = air.plan(state, 1.0)
             payloads = stream(2, "echo", t).uniform(-1, 1, (DEVICES, 1))
