@@ -120,7 +120,11 @@ class Radio(_Section):
         """The air in a few words."""
         if self.mode == "ideal":
             return "ideal air"
-        place = f"{self.fading} fading at {self.snr_db:g} dB" if self.profile == "none" else f"profile {self.profile}"
+        place = (
+            f"{self.fading} fading, SNR {self.snr_db:g} dB at full scale"
+            if self.profile == "none"
+            else f"profile {self.profile}"
+        )
         return f"{self.mode} mode, {place}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from fl.rounds import Slot
@@ -88,6 +88,32 @@ def nmse_db(lines: list[dict[str, Any]]) -> float | None:
     return 10 * math.log10(error / power) if error > 0 else None
 
 
-def mean_snr_db(lines: list[dict[str, Any]]) -> float | None:
+def received_snr_db(received: ArrayLike, variance: ArrayLike) -> float:
+    """SNR of the sums that were received, as the receiver can tell it: their power beyond that of the noise, over the noise.
+
+    received, variance   sums and the error variances predicted for them, alike in shape; NaN where nothing was heard
+
+    inf without noise, -inf where nothing rises above it, NaN where nothing was heard.
+    """
+    sums, noises = np.asarray(received, np.float64), np.asarray(variance, np.float64)
+    heard = np.isfinite(sums) & np.isfinite(noises)
+    if not heard.any():
+        return math.nan
+    noise = float(noises[heard].sum())
+    power = float((sums[heard] ** 2).sum()) - noise
+    if noise == 0.0:
+        return math.inf
+    return 10 * math.log10(power / noise) if power > 0 else -math.inf
+
+
+def run_snr_db(lines: list[dict[str, Any]]) -> float | None:
+    """`received_snr_db` of all slots; None unless it is a number."""
+    pairs = [p for line in lines if not line["erased"] for p in zip(line["received"], line["variance"], strict=True)]
+    value = received_snr_db(*np.array(pairs, np.float64).reshape(-1, 2).T)
+    return value if math.isfinite(value) else None
+
+
+def full_scale_snr_db(lines: list[dict[str, Any]]) -> float | None:
+    """Mean over all slots of the SNR that one full-scale payload would have had (`radio.air.Received.snr_db`)."""
     values = [v for line in lines if not line["erased"] for v in line["snr_db"] if v is not None]
     return 10 * math.log10(float(np.mean([10 ** (v / 10) for v in values]))) if values else None

@@ -7,22 +7,25 @@ import sys
 import time
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fl.diagnostics import received_snr_db
 from fl.rounds import Slot
 
 console = Console(soft_wrap=True, highlight=False)
 
 
 class RunProgress:
-    """Rounds a second, held-out loss and accuracy, SNR and epsilon; rounds count from where the run was resumed."""
+    """Rounds a second, held-out loss and accuracy, received SNR and epsilon; rounds count from where the run was resumed."""
 
     def __init__(self, rounds: int, done: int, quiet: bool = False) -> None:
         self._quiet = quiet
         self._began, self._first = time.monotonic(), done
         self._done = done
-        self._snr_db = math.nan
+        self._heard: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # since the last evaluation
         self._held_out = ""
         self._bar = Progress(
             TextColumn("[bold]round"),
@@ -51,11 +54,8 @@ class RunProgress:
 
     def slot(self, slot: Slot) -> None:
         self._done = slot.rounds
-        values = [v for v in slot.received.snr_db if math.isfinite(v)]
-        if values:
-            self._snr_db = sum(values) / len(values)
-        air = f"SNR {self._snr_db:.1f} dB" if math.isfinite(self._snr_db) else "ideal air"
-        status = f"{self.rounds_per_s:.1f}/s  {air}  {self._held_out}"
+        self._heard.append((slot.received.total, slot.received.variance))
+        status = f"{self.rounds_per_s:.1f}/s{self._air()}  {self._held_out}"
         self._bar.update(self._task, completed=slot.rounds, status=status)
         if slot.received.erased:
             self.say(f"[yellow]slot {slot.slot} erased: {slot.received.reason}")
@@ -64,10 +64,18 @@ class RunProgress:
         self._held_out = f"loss {loss:.3f}  accuracy {accuracy:.1%}"
         spent = "" if epsilon is None else f"  epsilon {epsilon:.2f}"
         speed = f"  {self.rounds_per_s:.1f} rounds/s" if self._done > self._first else ""
-        air = f"  SNR {self._snr_db:.1f} dB" if math.isfinite(self._snr_db) else ""
         self.say(
-            f"round {rounds:5d}  held-out loss {loss:.3f}  accuracy {accuracy:6.1%} (floor {floor:.1%}){air}{spent}{speed}"
+            f"round {rounds:5d}  held-out loss {loss:.3f}  accuracy {accuracy:6.1%} (floor {floor:.1%})"
+            f"{self._air()}{spent}{speed}"
         )
+        self._heard = []
+
+    def _air(self) -> str:
+        """The received SNR since the last evaluation, where there is one."""
+        if not self._heard:
+            return ""
+        snr = received_snr_db(*(np.concatenate(column) for column in zip(*self._heard, strict=True)))
+        return f"  received SNR {snr:.1f} dB" if math.isfinite(snr) else ""
 
     def say(self, text: str) -> None:
         if not self._quiet:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fl.config import Experiment
-from fl.diagnostics import Diagnostics, mean_snr_db, nmse_db, read_diagnostics
+from fl.diagnostics import Diagnostics, full_scale_snr_db, nmse_db, read_diagnostics, run_snr_db
 from fl.journal import Journal, read_history
 from fl.progress import RunProgress
 from fl.recordings import Recordings
@@ -276,7 +276,8 @@ class _Execution:
             "total_s": self.train_s + (self.train_began - self._began),
             "rounds_per_s": history.rounds / max(self.train_s, 1e-9),
             "aggregate_nmse_db": nmse_db(lines),
-            "mean_snr_db": mean_snr_db(lines),
+            "received_snr_db": run_snr_db(lines),
+            "full_scale_snr_db": full_scale_snr_db(lines),
             "peak_rss_mib": peak,
             "parameters": self.replica.parameters,
             "trainable": self.replica.trainable,

@@ -65,9 +65,12 @@ def describe(summary: dict[str, Any]) -> list[str]:
         lines.append("privacy.reproducible: THE PRIVACY GUARANTEE IS VOID, figures are for testing only")
     else:
         lines.append(f"epsilon {summary['epsilon']:.3f} of {summary['epsilon_target']:g} at delta {summary['delta']:g}")
-    nmse = summary["aggregate_nmse_db"]
+    nmse, snr, full = (summary[key] for key in ("aggregate_nmse_db", "received_snr_db", "full_scale_snr_db"))
+    air = f"aggregation error {'none' if nmse is None else f'{nmse:.1f} dB'}"
+    if snr is not None:
+        air += f", received SNR {snr:.1f} dB" + ("" if full is None else f" ({full:.1f} dB at full scale)")
     lines.append(
         f"{summary['rounds']} rounds in {summary['train_s']:.0f} s ({summary['rounds_per_s']:.1f} rounds/s), "
-        f"aggregation error {'none' if nmse is None else f'{nmse:.1f} dB'}, peak memory {summary['peak_rss_mib']:.0f} MiB"
+        f"{air}, peak memory {summary['peak_rss_mib']:.0f} MiB"
     )
     return lines

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from fl.diagnostics import received_snr_db
 from fl.reporting.air_log import AirLog, mean_power_db, ratio_db
 from fl.reporting.series import BLOCKS, blocks, thin
 from fl.reporting.style import BLUE, INK, MUTED, ORANGE, SERIES, Plot, absent, render, rounds_axis
@@ -122,40 +123,37 @@ def _stretch(cut: Sequence[slice]) -> str:
 
 
 def snr(air: AirLog) -> Plot:
-    """SNR per received scalar, as the receiver estimates it after integration."""
-    name, title = "snr", "SNR per received scalar over rounds."
-    values = np.where(air.erased[:, None], np.nan, air.snr_db)
-    rounds = np.broadcast_to(air.rounds[:, None], values.shape)
-    # JSON has no infinity: the diagnostics hold null where no noise was predicted.
-    noiseless = (air.variance[air.heard] == 0).any() or np.isposinf(values).any()
-    if noiseless and not np.isfinite(values).any():
-        return absent(name, title, "The SNR is infinite: this air adds no receiver noise.")
-    keep = np.isfinite(values)
-    flat, at = values[keep], rounds[keep]
-    if not len(flat):
+    """SNR of the sums that were received, and what one full-scale payload would have had, by stretches of rounds."""
+    name, title = "snr", "SNR of the received sums over rounds."
+    rows = np.flatnonzero(np.isfinite(air.received).any(axis=1) & ~air.erased)
+    if not len(rows):
         return absent(name, title, "No air slot has been received yet.")
-    title = f"SNR per received scalar: median {decibels(float(np.median(flat)))}, lowest {decibels(float(flat.min()))}."
-    shown, cut = thin(len(flat)), blocks(len(flat), BLOCKS)
+    received, variance = air.received[rows], air.variance[rows]
+    whole = received_snr_db(received, variance)
+    if whole == math.inf:
+        return absent(name, title, "The SNR is infinite: this air adds no receiver noise.")
+    rounds, cut = air.rounds[rows], blocks(len(rows), BLOCKS)
+    middle = np.array([rounds[c].mean() for c in cut])
+    level = np.array([received_snr_db(received[c], variance[c]) for c in cut])
+    full = air.snr_db[rows]
+    medians = np.array([np.median(v) if len(v := full[c][np.isfinite(full[c])]) else math.nan for c in cut])
+    title = f"The received SNR is {decibels(whole)} over the run" + (
+        f"; at full scale it would have been {decibels(float(np.median(full[np.isfinite(full)])))}."
+        if np.isfinite(full).any()
+        else "."
+    )
 
     def draw(axes: Axes) -> None:
         axes.plot(
-            at[shown],
-            flat[shown],
-            "o",
-            color=BLUE,
-            markersize=2.6 if len(cut) < len(flat) else 4,
-            alpha=0.4 if len(cut) < len(flat) else 0.8,
-            markeredgewidth=0,
-            label="one scalar",
+            middle, np.where(np.isfinite(level), level, np.nan), "-o", color=BLUE, markersize=3.2, label="received"
         )
-        if len(cut) < len(flat):  # the median of single scalars would only hide them
-            medians = [np.median(flat[c]) for c in cut]
-            axes.plot([at[c].mean() for c in cut], medians, color=ORANGE, label="median of a stretch")
+        axes.plot(middle, medians, color=ORANGE, linewidth=1.2, label="at full scale, median")
         lost = np.unique(air.rounds[air.erased])
         if len(lost):
+            shown = lost[thin(len(lost), 200)]
             axes.plot(
-                lost[thin(len(lost), 200)],
-                np.full(len(thin(len(lost), 200)), 0.02),
+                shown,
+                np.full(len(shown), 0.02),
                 "|",
                 color=INK,
                 markersize=7,
@@ -163,14 +161,14 @@ def snr(air: AirLog) -> Plot:
                 label=f"erased ({len(lost)} rounds)",
             )
         axes.set_ylabel("SNR (dB)")
-        rounds_axis(axes, at)
+        rounds_axis(axes, rounds)
 
-    return Plot(
-        name,
-        title,
-        "As the receiver itself estimates it, per scalar after integration; the model's dimension is not in it.",
-        render(name, title, draw),
+    caption = (
+        "Received: power of the received sums beyond that of the noise, over the noise that the receiver predicts; a point is "
+        f"{_stretch(cut)}. At full scale: what one device's largest payload would have had, per scalar after integration; "
+        "payloads are smaller, because there is room for their noise. The model's dimension is in neither."
     )
+    return Plot(name, title, caption, render(name, title, draw))
 
 
 def power(air: AirLog) -> Plot:

@@ -46,9 +46,15 @@ def headline(known: dict[str, Any], state: str) -> list[dict[str, str]]:
     counts = {label: count(known.get(key)) for key, label in (("slots", "air slots"), ("erased",) * 2, ("burned",) * 2)}
     slots = ", ".join(f"{many} {label}" for label, many in counts.items())
     times = f"; resumed {known['resumed']} times".replace(" 1 times", " once") if known.get("resumed") else ""
-    nmse, snr = (number(known.get(key), math.nan) for key in ("aggregate_nmse_db", "mean_snr_db"))
+    nmse, snr, full = (
+        number(known.get(key), math.nan) for key in ("aggregate_nmse_db", "received_snr_db", "full_scale_snr_db")
+    )
     air = [] if math.isnan(nmse) else ["of the received sum"]
-    air += [] if math.isnan(snr) else [f"mean SNR {decibels(snr)}"]
+    air += (
+        []
+        if math.isnan(snr)
+        else [f"received SNR {decibels(snr)}" + ("" if math.isnan(full) else f" ({decibels(full)} at full scale)")]
+    )
     bits, first, memory = (
         known.get(key) for key in ("uplink_bits_per_device", "first_order_bits_per_device", "peak_rss_mib")
     )

@@ -83,6 +83,6 @@ def test_a_run_on_free_running_radios(make_experiment, tmp_path) -> None:
 def test_a_profile_and_its_contradiction(make_experiment) -> None:
     experiment = make_experiment({"radio.profile": "textbook", "radio.mode": "energy"})
     assert experiment.radio.described == "energy mode, profile textbook"
-    assert Experiment().radio.described == "coherent mode, rayleigh fading at 20 dB"
+    assert Experiment().radio.described == "coherent mode, rayleigh fading, SNR 20 dB at full scale"
     with pytest.raises(InputError, match=r"radio.snr_db = 40.0 beside radio.profile = 'textbook'"):
         make_experiment({"radio.profile": "textbook", "radio.snr_db": 40})

@@ -20,7 +20,8 @@ from radio.errors import InputError
 SUMMARY_KEYS = {
     "name", "finished", "accuracy", "zero_shot_accuracy", "chance_floor", "bow_accuracy", "first_order_accuracy", "loss",
     "rounds", "slots", "erased", "burned", "devices", "perturbations", "epsilon", "epsilon_target", "delta",
-    "noise_multiplier", "sampling_rate", "clip", "train_s", "total_s", "rounds_per_s", "aggregate_nmse_db", "mean_snr_db",
+    "noise_multiplier", "sampling_rate", "clip", "train_s", "total_s", "rounds_per_s", "aggregate_nmse_db", "received_snr_db",
+    "full_scale_snr_db",
     "local_steps", "payload", "optimiser", "forward_passes",
     "peak_rss_mib", "parameters", "trainable", "uplink_bits_per_device", "first_order_bits_per_device", "channel_uses",
     "params_digest", "model_digest", "seed", "task", "test_examples", "accuracy_interval", "privacy", "resumed", "version",
@@ -122,6 +123,6 @@ def test_without_privacy_there_is_no_epsilon_and_no_ledger_and_a_run_repeats_its
     assert first["params_digest"] == second["params_digest"]
     for key in ("epsilon", "epsilon_target", "delta", "noise_multiplier", "sampling_rate", "clip", "aggregate_nmse_db"):
         assert first[key] is None, key
-    assert first["mean_snr_db"] is None
+    assert first["received_snr_db"] is first["full_scale_snr_db"] is None
     assert not (runs[0].path / "ledger").exists()
     assert (runs[0].path / "charges.jsonl").read_text() == ""

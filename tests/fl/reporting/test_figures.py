@@ -140,6 +140,14 @@ def test_error_is_the_stated_ratio() -> None:
     assert "privacy noise is 0.0 dB" in air_figures.error(log).caption
 
 
+def test_the_received_snr_stands_beside_that_at_full_scale() -> None:
+    log = air(slots=2000, noise=0.1)
+    received = 10 * math.log10((log.received**2).sum() / (2000 * 0.01) - 1)
+    assert f"received SNR is {received:.1f} dB" in air_figures.snr(log).title
+    assert "at full scale it would have been 20.0 dB" in air_figures.snr(log).title
+    assert "received at full scale, median" in texts(air_figures.snr(log))
+
+
 def test_infinite_levels_are_said_in_words() -> None:
     ideal = air(noise=0.0)
     assert "SNR is infinite" in texts(air_figures.snr(ideal)) and "without any error" in air_figures.sums(ideal).title
