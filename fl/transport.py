@@ -37,12 +37,12 @@ class RoundOrder:
 
 @dataclass(frozen=True)
 class Truth:
-    """What only a simulation can know; NOT PRIVATE, for diagnostics alone.  Shapes (K, L P) and (K,)."""
+    """What only a simulation can know; NOT PRIVATE, for diagnostics alone.  Of K devices that send L P numbers each."""
 
-    sent: NDArray[np.float64]  # x_k, noise included
-    clean: NDArray[np.float64]  # p_k
+    sent: NDArray[np.float64]  # (K, L P) x_k, noise included
+    clean: NDArray[np.float64]  # (K, L P) p_k
     nonfinite: NDArray[np.int64]  # (K,) projections that were NaN or infinite and counted as 0
-    total: NDArray[np.float64]  # (P,) what an air without errors would have received
+    total: NDArray[np.float64]  # (L P,) what an air without errors would have received
 
 
 class _Measured(NamedTuple):
