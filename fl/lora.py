@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from radio.errors import InputError
+from radio.errors import InputError, install
 from radio.streams import stream
 
 TARGETS = ("q_proj", "v_proj")  # as MeZO's recipes
@@ -22,9 +22,7 @@ def add_adapters(network: Any, rank: int, alpha: float) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
-        raise InputError(
-            f"model.lora_rank = {rank} needs peft, which is not installed; pip install 'pairzero[lora]'"
-        ) from None
+        raise InputError(f"model.lora_rank = {rank} needs peft, which is not installed: {install('lora')}") from None
     with torch.random.fork_rng(devices=[]):  # peft draws a start of its own, which is not ours
         inject_adapter_in_model(
             LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=list(TARGETS)), network

@@ -30,3 +30,11 @@ class StoppedEarly(PairzeroError):
 
 class RequirementError(PairzeroError):
     exit_code = 4
+
+
+def install(extra: str) -> str:
+    """The command that installs one of pyproject.toml's extras, for the message that something is not installed."""
+    return (
+        f"pip install 'pairzero[{extra}]', or in a clone, where `make` made the environment: "
+        f".venv/bin/python -m pip install -c constraints.txt -e '.[{extra}]'"
+    )

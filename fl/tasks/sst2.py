@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fl.tasks.task import Example, Task, digest_examples
-from radio.errors import InputError
+from radio.errors import InputError, install
 from radio.streams import stream
 
 TEMPLATE = "{text} It was"
@@ -87,7 +87,7 @@ def _from_hub() -> tuple[list[Example], list[Example]]:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise InputError(f"SST-2 from the hub needs 'datasets' (pip install datasets); or, {advice}") from error
+        raise InputError(f"SST-2 from the hub needs 'datasets': {install('hub')}; or, {advice}") from error
     name = "/".join(HUB_DATASET)
     try:
         splits = load_dataset(*HUB_DATASET)

@@ -78,5 +78,5 @@ def test_a_merged_model_saves_and_loads_as_a_plain_opt(tiny_model, task, tmp_pat
 
 def test_without_peft_the_message_names_the_extra(tiny_model, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(InputError, match=r"lora_rank = 4 needs peft.*pairzero\[lora\]"):
+    with pytest.raises(InputError, match=r"lora_rank = 4 needs peft.*pairzero\[lora\].*make.*-e '\.\[lora\]'"):
         load_model(str(tiny_model), lora_rank=4)
