@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.signal import lfilter, resample
 
-from radio.delay import EDGE, ClockedWave, delay, echo, padded
+from radio.delay import EDGE, echo, padded
+from radio.emulator.playback import Playback
 from radio.emulator.reference import Reference
 from radio.emulator.wave import Tones, Wave, converted
 from radio.fading import Fading
@@ -36,6 +37,8 @@ BLOCK_S = 1.0  # block fading: the gains are drawn anew this often
 COUPLING_DB = -40.0  # of a unit's transmitter into its own receiver
 _TRACK_TURNS = 1.0 / 128.0  # of the largest Doppler shift between two instants at which the gain is evaluated
 _INAUDIBLE = 1e-7
+_THETA = 1 << 18  # samples of phase noise that are kept
+_SETTLING = 4096
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,12 @@ class Listener:
     tuning: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Rendering:
     key: tuple[object, ...]
-    wave: NDArray[np.complex128] | ClockedWave
+    playback: Playback
     lead: int  # silence before the first sample
-    stretch: float  # samples of `wave` for one of the sender's
-    between: tuple[float, NDArray[np.complex128]] | None = (
-        None  # a fraction, and `wave` at that fraction after its samples
-    )
+    stretch: float  # samples of it for one of the sender's
 
 
 class Air:
@@ -107,6 +107,7 @@ class Air:
         self._bursts: dict[int, tuple[float, Bursts]] = {}
         self._taps_s = np.asarray(profile.tap_delays_s, dtype=np.float64)
         self._paths: dict[int, tuple[int, NDArray[np.complex128]]] = {}
+        self._theta: tuple[float, NDArray[np.float32]] | None = None
 
     def put(self, sender: Sender) -> None:
         """From now on, this is what its unit sends. Snapshots of `senders` taken before stay as they are."""
@@ -131,7 +132,7 @@ class Air:
     ) -> NDArray[np.complex128]:
         """(n,) at the antenna of a receiver, from `seconds` on. `block` numbers its captures and selects the noise."""
         draws = stream(self.seed, "emulator", "noise", listener.unit, block)
-        antenna = draws.standard_normal(2 * n).view(np.complex128)
+        antenna = draws.standard_normal(2 * n, dtype=np.float32).astype(np.float64).view(np.complex128)
         antenna *= math.sqrt(self.noise_variance / 2.0)
         for sender in senders.values():
             if sender.on:
@@ -176,6 +177,8 @@ class Air:
             return
         renderings = [self._rendering(wave, sender, listener, paths, seconds) for wave in sender.waves]
         period = self.period(listener, seconds)
+        theta = self._phase_noise(listener.rate_sps) if not own else np.zeros(0, dtype=np.float32)
+        places = int(draws.integers(_THETA)) if theta.size else 0
         for begin in range(0, antenna.size, CHUNK):
             n = min(CHUNK, antenna.size - begin)
             here = seconds + begin * period
@@ -192,8 +195,10 @@ class Air:
             turn = gain * complex(np.exp(2j * math.pi * math.fmod(first, 1.0)))
             if heard:
                 total = heard[0] if len(heard) == 1 else np.sum(heard, axis=0)
-                arriving = self._noisy(total + leak if leak else total, 0.0 if own else listener.rate_sps, draws)
-                arriving = turn * arriving
+                arriving = turn * (total + leak if leak else total)
+                if theta.size:
+                    place = (begin + places) % _THETA
+                    arriving = self._noisy(arriving, theta[place : place + n])
             elif leak:
                 arriving = np.full(n, turn * leak)
             else:
@@ -224,55 +229,46 @@ class Air:
 
         return (sender.lo_hz - listener.lo_hz) * seconds + ahead(sender) - ahead(listener)
 
-    def _noisy(
-        self, heard: NDArray[np.complex128], rate_sps: float, draws: np.random.Generator
-    ) -> NDArray[np.complex128]:
-        """Phase noise of the two carriers: flat up to the loop's corner, 20 dB a decade beyond; small angles."""
+    def _noisy(self, heard: NDArray[np.complex128], theta: NDArray[np.float32]) -> NDArray[np.complex128]:
+        """`heard` (n,) on a carrier with phase noise `theta` (n,), small angles."""
+        turn = np.empty(heard.size, dtype=np.complex128)
+        turn.real, turn.imag = 1.0, theta
+        return np.asarray(np.multiply(heard, turn, out=turn))
+
+    def _phase_noise(self, rate_sps: float) -> NDArray[np.float32]:
+        """A stretch of phase noise: flat up to the loop's corner, 20 dB a decade beyond.
+
+        Made once for a rate. Captures take it up at random places: it forgets itself within microseconds, and one draw
+        for each sample and sender would cost more than all the rest.
+        """
         settings = self.profile.impairments
-        if settings.phase_noise_deg == 0.0 or rate_sps == 0.0:
-            return heard
-        sigma = math.radians(settings.phase_noise_deg)
-        decay = math.exp(-2.0 * math.pi * settings.phase_noise_hz / rate_sps)
-        steps = draws.standard_normal(heard.size + 1, dtype=np.float32)
-        steps *= np.float32(sigma * math.sqrt(1.0 - decay**2))
-        begin = decay * float(steps[0]) / math.sqrt(1.0 - decay**2)
-        theta, _ = lfilter(
-            np.ones(1, np.float32), np.array([1.0, -decay], np.float32), steps[1:], zi=np.array([begin], np.float32)
-        )
-        return heard * (1.0 + 1j * theta)
+        if settings.phase_noise_deg == 0.0:
+            return np.zeros(0, dtype=np.float32)
+        if self._theta is None or self._theta[0] != rate_sps:
+            decay = math.exp(-2.0 * math.pi * settings.phase_noise_hz / rate_sps)
+            steps = stream(self.seed, "emulator", "phase noise").standard_normal(_THETA + _SETTLING)
+            steps *= math.radians(settings.phase_noise_deg) * math.sqrt(1.0 - decay**2)
+            theta = lfilter([1.0], [1.0, -decay], steps)[_SETTLING:].astype(np.float32)
+            self._theta = (rate_sps, np.concatenate([theta, theta[:CHUNK]]))
+        return self._theta[1]
 
     def _played(
         self, wave: Wave, rendering: _Rendering, sender: Sender, listener: Listener, seconds: float, n: int
     ) -> NDArray[np.complex128] | None:
         """(n,) what arrives of a wave, before path gain and carrier; None where it is silent."""
         position = self._elapsed(sender, wave.start_s, seconds) * sender.rate_sps
-        wait = -position
-        position = round((position + rendering.lead) * rendering.stretch, 4)
-        played = rendering.wave
-        if wave.cyclic and wait >= n:
+        wait = math.ceil(-position * listener.rate_sps / sender.rate_sps - 1e-4)
+        if wait >= n:
             return None
-        if isinstance(played, ClockedWave):
-            ppm = self.references[sender.unit].ppm(seconds)
-            rate = sender.rate_sps * sender.tuning * (1.0 + 1e-6 * ppm)
-            played.ratio = rate * self.period(listener, seconds) * rendering.stretch
-            segment = played.heard(position, n)
-        else:
-            whole = math.floor(position)
-            fraction = round(position - whole, 4) % 1.0
-            if fraction > 0.0:
-                played = _between(rendering, played, fraction)
-                whole += 1
-            if wave.cyclic:
-                segment = played.take(np.arange(whole, whole + n), mode="wrap")
-            else:
-                first, last = max(0, -whole), min(n, played.size - whole)
-                if last <= first:
-                    return None
-                segment = np.zeros(n, dtype=np.complex128)
-                segment[first:last] = played[whole + first : whole + last]
-        if wave.cyclic and wait > 0.0:
+        position = round((position + rendering.lead) * rendering.stretch, 4)
+        if not wave.cyclic and position >= rendering.playback.size:
+            return None
+        ours = sender.tuning * (1.0 + 1e-6 * self.references[sender.unit].ppm(seconds))
+        ratio = sender.rate_sps * ours * self.period(listener, seconds) * rendering.stretch
+        segment = rendering.playback.heard(position, ratio, n)
+        if wave.cyclic and wait > 0:
             segment = segment.copy()
-            segment[: math.ceil(wait)] = 0.0
+            segment[:wait] = 0.0
         return segment
 
     def _rendering(
@@ -280,12 +276,9 @@ class Air:
     ) -> _Rendering:
         """The wave as this receiver would sample it: mixer, echoes, band, rate. Kept until something of that changes."""
         several = paths.size > 1
-        ours, theirs = self.references[sender.unit], self.references[listener.unit]
-        same_clock = sender.tuning == listener.tuning and all(r.ppm(seconds) == 0.0 for r in (ours, theirs))
-        same_clock = same_clock or sender.unit == listener.unit
         tuned = (sender.lo_hz, sender.rate_sps, sender.bandwidth_hz)
         heard = (listener.lo_hz, listener.rate_sps, listener.bandwidth_hz)
-        key = (tuned, heard, same_clock, paths.tobytes() if several else b"")
+        key = (tuned, heard, paths.tobytes() if several else b"")
         known = wave.renderings.get(listener.unit)
         if known is not None and known.key == key:
             return known
@@ -300,13 +293,7 @@ class Air:
         stretch = size / analog.size
         if size != analog.size:
             analog = resample(analog, size)
-        together = abs(stretch * sender.rate_sps / listener.rate_sps - 1.0) < 1e-12 and same_clock
-        made: NDArray[np.complex128] | ClockedWave = analog
-        if not together:
-            ratio = sender.rate_sps * self.period(listener, seconds) * stretch
-            ratio *= sender.tuning * (1.0 + 1e-6 * ours.ppm(seconds))
-            made = ClockedWave(analog, wave.cyclic, ratio)
-        rendering = _Rendering(key, made, lead, stretch)
+        rendering = _Rendering(key, Playback(analog, wave.cyclic), lead, stretch)
         wave.renderings[listener.unit] = rendering
         return rendering
 
@@ -327,10 +314,3 @@ def _in_band(
     lines = np.fft.fftfreq(analog.size, 1.0 / sender.rate_sps)
     kept = (2.0 * np.abs(lines) <= sender.bandwidth_hz) & (2.0 * np.abs(lines + offset_hz) <= band_hz)
     return np.asarray(fft.ifft(np.where(kept, fft.fft(analog), 0.0)))
-
-
-def _between(rendering: _Rendering, wave: NDArray[np.complex128], fraction: float) -> NDArray[np.complex128]:
-    """`wave` between its samples: element i + 1 is what it is at i + fraction."""
-    if rendering.between is None or rendering.between[0] != fraction:
-        rendering.between = (fraction, delay(wave, 1.0 - fraction))
-    return rendering.between[1]

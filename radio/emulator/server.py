@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import threading
 import time
@@ -89,7 +90,7 @@ class _Connection:
         saturated, gap_s = False, 0.0
         for fault in hits:
             if fault.kind == "stall":
-                self._station.leaving.wait(fault.seconds)
+                self._stall(fault.seconds)
             elif fault.kind == "drop":
                 raise _Drop
             elif fault.kind in ("eio", "ebusy"):
@@ -103,6 +104,14 @@ class _Connection:
             saturated = saturated or fault.kind == "saturate"
             gap_s = max(gap_s, fault.seconds if fault.kind == "gap" else 0.0)
         return saturated, gap_s
+
+    def _stall(self, seconds: float) -> None:
+        """Be silent that long, or until the client has had enough: it may come back before the time is over."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._station.leaving.wait(0.02):
+            readable, _, _ = select.select([self._link], [], [], 0.0)
+            if readable and not self._link.recv(1, socket.MSG_PEEK):
+                raise _Drop
 
     def _execute(self, command: Command, payload: bytes, saturated: bool, gap_s: float) -> bytes:
         unit, place = self._unit, command.place
@@ -205,6 +214,8 @@ class _Station:
                 self.leaving.wait(self._away_s)
                 self._listener = self._again()
                 self._power.clear()
+                if self.leaving.is_set():
+                    self._listener.close()
                 continue
             connection = _Connection(self, link)
             with self.lock:
