@@ -48,7 +48,7 @@ class Sounding:
         receive_gain_db: of the receiver, before the idle slot.
         clock_moves: a third of the devices' phases or more move: there is no shared clock, and nobody is trusted. A phase
             that starts at random is within 6 degrees of where it was by chance, one time in thirty.
-        clock_epoch: of the receiver when sounding began; see `radio.radio.clock_epoch`.
+        clock_epoch: of the receiver before the first pilot; see `radio.radio.clock_epoch`.
     """
 
     state: ChannelState
@@ -119,7 +119,7 @@ def sound_pilots(
         hold_samples: None: every pilot is a start of its own. Else all devices begin to send the tone cyclically, are
             weighed to nothing, and after this many samples every pilot is a weight of 1 on it.
     """
-    receive_gain_db, epoch = receiver.receive_gain_db, clock_epoch(receiver)
+    receive_gain_db = receiver.receive_gain_db
     for radio in transmitters:
         radio.mute()
     guard = settings.guard_samples
@@ -130,6 +130,7 @@ def sound_pilots(
         if hold_samples + guard > 0:
             receiver.receive(hold_samples + guard)
     idle_samples = receiver.receive(tone.window)
+    epoch = clock_epoch(receiver)
     mark(receiver, "idle", receiver.clock_samples - tone.window, tone.window)
     idle_fault = ""
     if not np.all(np.isfinite(idle_samples.view(np.float64))):
