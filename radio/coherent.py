@@ -25,8 +25,8 @@ from radio.inversion import check_payloads, plan_inversion
 from radio.marker import mark
 from radio.outlier import block_statistics, floor_change
 from radio.pilot import PilotSettings, csi_variance, saturated_fraction
-from radio.radio import Radio
-from radio.sounding import Sounding, hold, sound_pilots
+from radio.radio import Radio, clock_epoch
+from radio.sounding import LOST_COUNT, Sounding, hold, sound_pilots
 from radio.tone import Tone, ToneEstimate, phasor
 
 COHERENT = Mode("coherent", "complex", ("own", "others", "receiver"), plan_inversion)
@@ -251,8 +251,8 @@ class CoherentAir:
         if self.hold_samples is not None:
             for k in np.flatnonzero(active):
                 hold(self._transmitters[k]).weigh(complex(amplitudes[k]))
-            start = (self._receiver.clock_samples + self.guard_samples) % self.tone.window
             heard = self._receiver.receive(length)
+            start = (self._receiver.clock_samples - self.tone.window) % self.tone.window
             for k in np.flatnonzero(active):
                 hold(self._transmitters[k]).weigh(0.0)
             return heard, start
@@ -286,6 +286,8 @@ class CoherentAir:
     ) -> str:
         """Why this slot cannot be trusted, or ""."""
         state = sounding.state
+        if self.hold_samples is not None and clock_epoch(self._receiver) != sounding.clock_epoch:
+            return LOST_COUNT
         if not np.all(np.isfinite(heard.view(np.float64))):
             return "received samples are not finite"
         saturated = saturated_fraction(heard)

@@ -5,44 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from radio.coherent import CoherentAir
-from radio.loopback import LoopbackRadio
 from radio.medium import Medium
-from radio.surroundings import EDGE_SAMPLES, Surroundings, from_settings, noise_variance_of, receive_gain_plan_db
+from radio.surroundings import from_settings, noise_variance_of, receive_gain_plan_db
 
-__all__ = ["coherent_on", "loopback_air", "loopback_parts", "noise_variance_of", "receive_gain_plan_db"]
-
-
-def coherent_on(
-    place: Surroundings,
-    medium: Medium,
-    *,
-    window: int = 4096,
-    pilot_window: int | None = None,
-    truncation: float = 0.1,
-    min_pilot_snr_db: float = 6.0,
-) -> CoherentAir:
-    """A coherent air over loopback radios on `medium`, which stands in `place`; see `loopback_parts`.
-
-    Where every start is late by a time of its own, the tones are held through a round. The receiver is told of no offset
-    of the oscillators: coherent mode needs a common clock, and without one it must notice.
-    """
-    held = place.impairments.start_jitter_s > 0.0
-    return CoherentAir(
-        [LoopbackRadio(medium, k) for k in range(place.devices)],
-        place.receiver(medium),
-        window=window,
-        pilot_window=pilot_window,
-        pilot_repeats=place.pilot_repeats,
-        rate_sps=place.rate_sps,
-        guard_samples=EDGE_SAMPLES if held else place.guard_samples,
-        offset_prior_hz=place.offset_hz,
-        receive_gain_db=place.receive_gain_db,
-        adc_bits=place.adc_bits,
-        truncation=truncation,
-        min_pilot_snr_db=min_pilot_snr_db,
-        hold_samples=place.guard_samples if held else None,
-        on_phase=medium.begin,
-    )
+__all__ = ["loopback_air", "loopback_parts", "noise_variance_of", "receive_gain_plan_db"]
 
 
 def loopback_parts(
@@ -69,9 +35,7 @@ def loopback_parts(
     """
     place = from_settings(devices, seed, window=window, **settings)
     medium = place.medium()
-    air = coherent_on(
-        place,
-        medium,
+    air = place.cell(medium).coherent(
         window=window,
         pilot_window=pilot_window,
         truncation=truncation,

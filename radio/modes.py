@@ -9,10 +9,9 @@ from typing import Any, Literal, get_args
 
 from radio.air import Air, Mode
 from radio.coherent import COHERENT
-from radio.energy import ENERGY, EnergyAir
+from radio.energy import ENERGY
 from radio.errors import InputError
 from radio.ideal import IDEAL, IdealAir
-from radio.loopback_air import coherent_on
 from radio.mapping import MappingName
 from radio.radio import Radio
 from radio.surroundings import PROFILE_NAMES, Surroundings, from_profile, from_settings
@@ -20,8 +19,8 @@ from radio.symbol_coherent import SymbolCoherentAir
 from radio.symbol_energy import SymbolEnergyAir
 from radio.symbol_tdma import SymbolTdmaAir
 from radio.symbol_vote import SymbolVoteAir
-from radio.tdma import TDMA, TdmaAir
-from radio.vote import VOTE, VoteAir
+from radio.tdma import TDMA
+from radio.vote import VOTE
 
 ModeName = Literal["ideal", "tdma", "coherent", "energy", "vote"]
 Fidelity = Literal["sample", "symbol"]
@@ -125,20 +124,12 @@ def open_air(
             offset_hz=place.offset_hz,
             rate_sps=place.rate_sps,
         )
-    medium = place.medium()
-    if mode == "coherent":
-        return coherent_on(place, medium, window=window, pilot_window=pilot_window, truncation=truncation)
-    bank = place.bank(medium)
-    if mode == "tdma":
-        return TdmaAir(bank, window=window, offset_max_hz=place.offset_max_hz)
-    if mode == "vote":
-        return VoteAir(bank, seed, window=window, offset_max_hz=place.offset_max_hz)
-    received = place.channel.mean_power * 10.0 ** (place.receive_gain_db / 10.0)
-    return EnergyAir(
-        bank,
+    return place.cell(place.medium()).air(
+        mode,
         seed,
+        mapping=pairing,
+        average_power=average,
         window=window,
         pilot_window=pilot_window,
-        mapping=pairing,
-        average_power=received if average else None,
+        truncation=truncation,
     )

@@ -22,7 +22,10 @@ class Radio(Protocol):
 
     @property
     def clock_samples(self) -> int:
-        """Index of the sample the next `receive` begins with, on a clock common to one round's slots."""
+        """Index of the sample after the last one received, on a clock common to one round's slots.
+
+        The next reception of a simulated radio begins there, that of a real one some time later.
+        """
         ...
 
     def transmit(self, samples: NDArray[np.complex128], cyclic: bool = False) -> None:
@@ -30,7 +33,7 @@ class Radio(Protocol):
         ...
 
     def receive(self, n: int) -> NDArray[np.complex128]:
-        """The next `n` samples (n,) of the receiver, ADC full scale = 1."""
+        """`n` samples (n,) of the receiver that arrive from now on, ADC full scale = 1; NaN where they were lost."""
         ...
 
     def mute(self) -> None:
@@ -40,6 +43,11 @@ class Radio(Protocol):
     def close(self) -> None:
         """Mute and give the device back. Safe to call more than once."""
         ...
+
+
+def clock_epoch(radio: Radio) -> int:
+    """Which stretch of an unbroken `clock_samples` this is. A radio that cannot lose count need not say: 0."""
+    return int(getattr(radio, "clock_epoch", 0))
 
 
 @runtime_checkable

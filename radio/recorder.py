@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.errors import InputError
-from radio.radio import Radio
+from radio.radio import Radio, clock_epoch
 from radio.recording import Mark, Recording, Segment, plain
 
 
@@ -94,8 +94,9 @@ class RecordingRadio:
     def receive(self, n: int) -> NDArray[np.complex128]:
         if not self.recording:
             return self._radio.receive(n)
-        clock, time, rate = self._radio.clock_samples, self._now(), self._radio.rate_sps
+        time, rate = self._now(), self._radio.rate_sps
         heard = self._radio.receive(n)
+        clock = self._radio.clock_samples - heard.size
         if self._heard and rate != self._rate_sps:
             raise InputError(
                 f"the sampling rate changed from {self._rate_sps:g} to {rate:g} in a recording; a recording has one rate"
@@ -113,6 +114,10 @@ class RecordingRadio:
     @property
     def clock_samples(self) -> int:
         return self._radio.clock_samples
+
+    @property
+    def clock_epoch(self) -> int:
+        return clock_epoch(self._radio)
 
     @property
     def lo_hz(self) -> float:

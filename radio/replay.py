@@ -29,13 +29,12 @@ class ReplayRadio:
 
     @property
     def clock_samples(self) -> int:
-        index = self._segment()
-        segment = self._recording.segments[index]
+        segment = self._recording.segments[self._segment(max(self._position - 1, 0))]
         return segment.clock + self._position - segment.start
 
-    def _segment(self) -> int:
-        """Index of the segment of the next sample."""
-        return max(i for i, segment in enumerate(self._recording.segments) if segment.start <= self._position)
+    def _segment(self, position: int) -> int:
+        """Index of the segment of a sample."""
+        return max(i for i, segment in enumerate(self._recording.segments) if segment.start <= position)
 
     def receive(self, n: int) -> NDArray[np.complex128]:
         """The next `n` recorded samples. Raises InputError where the recording has no such reception."""
@@ -49,7 +48,7 @@ class ReplayRadio:
                 f"{n} samples are wanted from {self._position} on, but the recording ends after {samples.size}; replay with "
                 "the settings it was recorded with"
             )
-        index = self._segment()
+        index = self._segment(self._position)
         if index + 1 < len(segments) and self._position + n > segments[index + 1].start:
             raise InputError(
                 f"{n} samples are wanted from {self._position} on, but the recording is interrupted at "

@@ -23,8 +23,10 @@ from radio.offset import OffsetEstimate, acquire_offset
 from radio.outlier import noise_limit
 from radio.pilot import GainEstimate, PilotSettings, estimate_gain, saturated_fraction
 from radio.pilot_check import NO_CLOCK, REMEDY, DevicePilots, Movement, PilotJudge
-from radio.radio import Radio, WeighableRadio
+from radio.radio import Radio, WeighableRadio, clock_epoch
 from radio.tone import Tone
+
+LOST_COUNT = "the receiver lost count of its samples, and with it the phase of the tones that were held"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Sounding:
         receive_gain_db: of the receiver, before the idle slot.
         clock_moves: a third of the devices' phases or more move: there is no shared clock, and nobody is trusted. A phase
             that starts at random is within 6 degrees of where it was by chance, one time in thirty.
+        clock_epoch: of the receiver before the first pilot; see `radio.radio.clock_epoch`.
     """
 
     state: ChannelState
@@ -60,6 +63,7 @@ class Sounding:
     idle_fault: str
     receive_gain_db: float
     clock_moves: bool
+    clock_epoch: int = 0
 
     @property
     def reason(self) -> str:
@@ -126,11 +130,15 @@ def sound_pilots(
         if hold_samples + guard > 0:
             receiver.receive(hold_samples + guard)
     idle_samples = receiver.receive(tone.window)
+    epoch = clock_epoch(receiver)
     mark(receiver, "idle", receiver.clock_samples - tone.window, tone.window)
+    idle_fault = ""
+    if not np.all(np.isfinite(idle_samples.view(np.float64))):
+        idle_fault = "received samples are not finite"
+        idle_samples = np.zeros_like(idle_samples)
     idle = tone.project(idle_samples)
     noise_variance = max(idle.noise_variance, settings.floor_variance)
     # Taken off the pilots, whose tone need not fit their length; below 4 standard errors it is noise.
-    idle_fault = ""
     if abs(idle.amplitude) ** 2 * tone.window > noise_limit(1, tone.noise_bins) * noise_variance:
         # It adds to pilots and payloads with a phase of its own, and neither can tell it from a device.
         above = (
@@ -141,6 +149,8 @@ def sound_pilots(
     captures = _sweep(transmitters, receiver, tone, settings, hold_samples is not None)
     if receiver.receive_gain_db != receive_gain_db:
         idle_fault = idle_fault or "the receive gain moved while sounding; switch automatic gain control off"
+    if hold_samples is not None and clock_epoch(receiver) != epoch:
+        idle_fault = idle_fault or LOST_COUNT
     reference = receiver.clock_samples
     judge = PilotJudge(settings, tone, idle, noise_variance, interference, distortion, receiver.rate_sps)
     devices = len(transmitters)
@@ -218,6 +228,7 @@ def sound_pilots(
         idle_fault=idle_fault,
         receive_gain_db=receive_gain_db,
         clock_moves=clock_moves,
+        clock_epoch=epoch,
     )
 
 
@@ -234,17 +245,19 @@ def _sweep(
     saturated = np.zeros(devices, dtype=bool)
     for sweep in range(settings.repeats):
         for k, radio in enumerate(transmitters):
-            begin = starts[k, sweep] = receiver.clock_samples + guard
             if held:
                 hold(radio).weigh(1.0)
                 heard = receiver.receive(length)
                 hold(radio).weigh(0.0)
+                begin = receiver.clock_samples - settings.window
                 tones[k].append(tone.samples(settings.window, int(begin) % tone.window))
             else:
                 radio.transmit(wave, cyclic=False)
                 heard = receiver.receive(length)
+                begin = receiver.clock_samples - settings.window
                 radio.mute()
                 tones[k].append(burst)
+            starts[k, sweep] = begin
             mark(
                 receiver, "pilot", int(begin) - guard, length,
                 device=k, sweep=sweep, guard_samples=guard, cycles_per_sample=tone.cycles_per_sample,

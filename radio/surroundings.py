@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from radio.bank import RadioBank
+from radio.cell import EDGE_SAMPLES, Cell
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.fading import Fading, FadingKind
@@ -18,7 +19,6 @@ from radio.radio import Radio
 from radio.symbol_channel import SymbolChannel
 
 CREST = 5.0  # noise peak over its standard deviation in one rail that the ADC leaves room for (6e-7 a sample)
-EDGE_SAMPLES = 32  # ringing of a start between two samples
 PROFILE_NAMES = ("none", *PROFILES)
 
 
@@ -130,17 +130,26 @@ class Surroundings:
         radio = LoopbackRadio(medium)
         return radio if self.listen is None else self.listen(radio)
 
-    def bank(self, medium: Medium) -> RadioBank:
+    def cell(self, medium: Medium) -> Cell:
         """Loopback radios on `medium`, which is `medium()` or made like it."""
-        return RadioBank(
+        return Cell(
             [LoopbackRadio(medium, k) for k in range(self.devices)],
             self.receiver(medium),
             rate_sps=self.rate_sps,
             guard_samples=self.guard_samples,
+            late_starts=self.impairments.start_jitter_s > 0.0,
             receive_gain_db=self.receive_gain_db,
             adc_bits=self.adc_bits,
+            pilot_repeats=self.pilot_repeats,
+            offset_hz=self.offset_hz,
+            offset_max_hz=self.offset_max_hz,
+            mean_power=self.channel.mean_power * 10.0 ** (self.receive_gain_db / 10.0),
             on_phase=medium.begin,
         )
+
+    def bank(self, medium: Medium) -> RadioBank:
+        """`cell(medium)` as a bank."""
+        return self.cell(medium).bank()
 
     def symbols(self) -> SymbolChannel:
         """The same channel and noise at symbol fidelity, without converters and impairments."""

@@ -1,0 +1,45 @@
+"""Time in the emulator: virtual by default, or the computer's."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """One time for all units, in seconds since the emulator began.
+
+    Virtual time moves when a receiver captures and by what a command takes on hardware; waiting costs nothing, and the
+    same commands in the same order find the same air. A capture begins where the receiver's last one ended, but never
+    before the last change anybody made: two receivers that read in turn hear the same instants.
+
+    In real time it is the computer's clock, and who wants samples has to wait for them.
+    """
+
+    def __init__(self, realtime: bool = False) -> None:
+        self.realtime = realtime
+        self._begin = time.monotonic()
+        self._latest = self._changed = 0.0
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() - self._begin if self.realtime else self._latest
+
+    def command(self, seconds: float, rate_sps: float) -> None:
+        """A command that changes something took `seconds`, here rounded to whole samples."""
+        self._latest += round(seconds * rate_sps) / rate_sps
+        self._changed = self._latest
+
+    def pass_until(self, seconds: float) -> None:
+        """It is at least this late now: somebody had to wait. In real time, `wait` is what waits."""
+        self._latest = max(self._latest, seconds)
+
+    def capture(self, after: float, seconds: float) -> float:
+        """Where a capture of this length begins that cannot begin before `after`."""
+        begin = max(after, self.now if self.realtime else self._changed)
+        self._latest = max(self._latest, begin + seconds)
+        return begin
+
+    def wait(self, until: float) -> None:
+        """Return when it is this late; in virtual time it is at once."""
+        if self.realtime:
+            time.sleep(max(0.0, until - self.now))
