@@ -178,10 +178,10 @@ def _epsilon(charges: tuple[tuple[Charge, int], ...], delta: float, interval: fl
     if not sampled:
         return gaussian_epsilon(math.sqrt(unsampled), delta)
     # All parts of a composition need one common interval. A weak noise has losses of the order 1/z^2 and can do
-    # with wider bins (z = 0.68: 1e-5 of epsilon lost for an eighth of the time). Widths are powers of two apart, so
+    # with wider bins (within 1e-4 of epsilon). Widths are powers of two apart, so
     # that the narrower bins divide the wider ones: then charges that cost no more never certify more (see `covers`).
     weakest = min(charge.noise_multiplier for charge, _ in sampled)
-    interval *= 2.0 ** math.floor(math.log2(max(1.0, (2.0 / weakest) ** 2)))
+    interval *= 2.0 ** math.floor(math.log2(max(1.0, (1.5 / weakest) ** 2)))
     parts = [_loss(charge, count, interval) for charge, count in sampled]
     if unsampled:
         parts.append(_loss(Charge(1.0, unsampled**-0.5), 1, interval))
