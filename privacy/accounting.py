@@ -1,10 +1,15 @@
 """How much privacy a set of transmissions has cost, and how much noise a budget asks for.
 
 One round is one charge: a Poisson-subsampled Gaussian mechanism (sampling rate `q`, noise standard deviation `z`
-times the L2 sensitivity of everything the device sends in that round). Adjacency: add or remove one example.
+times the L2 sensitivity of everything the device sends in that round). Adjacency is the privacy unit's (`unit.py`):
+an example added or removed, or a device's data replaced, the latter always with q = 1.
 Certified by Google's dp-accounting, privacy loss distributions with pessimistic rounding (connect-the-dots), so
 every epsilon here is an upper bound. Without sampling (q = 1) the composition is exactly Gaussian and the closed
 form of Balle and Wang (arXiv 1805.06530, theorem 8) is used instead.
+
+With sampling the answer holds for charges whose rates, multipliers and number depend on nothing private. No filter is
+known that lets them adapt and keeps the bounds of loss distributions (the natural one fails, arXiv 2602.06756):
+`filters.py` has those that may adapt.
 
 dp-accounting takes a second to import and is imported on first use only.
 """
@@ -45,6 +50,11 @@ class Charge:
         if not (math.isfinite(self.noise_multiplier) and self.noise_multiplier > 0.0):
             raise InputError(f"noise multiplier is {self.noise_multiplier!r}; allowed: finite and above 0")
 
+    def covers(self, other: Charge) -> bool:
+        """True if `other` costs no more, after whatever else was spent: more noise and a smaller rate only ever
+        post-process or dilute a round, so its loss distribution is dominated."""
+        return other.sampling_rate <= self.sampling_rate and other.noise_multiplier >= self.noise_multiplier
+
 
 Spent = Sequence[tuple[Charge, int]]
 
@@ -64,12 +74,24 @@ def noise_multiplier(epsilon: float, delta: float, sampling_rate: float, rounds:
 
     Raises InputError for impossible arguments, or when no multiplier within 0.05 .. 1e6 will do.
     """
-    _check_target(epsilon)
-    _check_delta(delta)
     if rounds < 1:
         raise InputError(f"the noise is to be sized for {rounds} rounds; allowed: 1 or more")
-    Charge(sampling_rate, 1.0)  # explains an impossible rate
-    return _noise_multiplier(float(epsilon), float(delta), float(sampling_rate), int(rounds))
+    return noise_scale(epsilon, delta, [(Charge(sampling_rate, 1.0), rounds)])
+
+
+def noise_scale(epsilon: float, delta: float, shape: Spent) -> float:
+    """Smallest factor, rounded up to five digits, by which all multipliers of `shape` are to be scaled so that they
+    certify at most `epsilon` at `delta` together. Closed form without sampling.
+
+    Raises InputError for impossible arguments, or when no factor will do that leaves the smallest multiplier within
+    0.05 .. 1e6.
+    """
+    _check_target(epsilon)
+    _check_delta(delta)
+    merged = _merged(shape)
+    if not merged:
+        raise InputError("noise is to be sized for no rounds at all; allowed: 1 or more")
+    return _noise_scale(float(epsilon), float(delta), merged)
 
 
 def rounds_allowed(charge: Charge, spent: Spent, epsilon: float, delta: float, limit: int = ROUNDS_LIMIT) -> int:
@@ -96,6 +118,26 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
         else:
             high = middle
     return high
+
+
+def largest_mu(epsilon: float, delta: float) -> float:
+    """Largest mu for which a mu-GDP mechanism is (epsilon, delta)-DP, the inverse of `gaussian_epsilon`; rounded down.
+
+    The whole budget of a run without sampling: the sum over its rounds of (sensitivity / noise)^2 may reach mu^2, and
+    rho* = mu^2 / 2 in the units of zero-concentrated differential privacy. Raises InputError for impossible arguments.
+    """
+    _check_target(epsilon)
+    _check_delta(delta)
+    low, high = 0.0, 1.0
+    while gaussian_delta(high, epsilon) <= delta:
+        low, high = high, 2.0 * high
+    while high - low > 1e-12 * high:  # `low` always satisfies the inequality
+        middle = 0.5 * (low + high)
+        if gaussian_delta(middle, epsilon) <= delta:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
@@ -136,9 +178,10 @@ def _epsilon(charges: tuple[tuple[Charge, int], ...], delta: float, interval: fl
     if not sampled:
         return gaussian_epsilon(math.sqrt(unsampled), delta)
     # All parts of a composition need one common interval. A weak noise has losses of the order 1/z^2 and can do
-    # with wider bins (z = 0.68: 1e-5 of epsilon lost for an eighth of the time).
+    # with wider bins (within 1e-4 of epsilon). Widths are powers of two apart, so
+    # that the narrower bins divide the wider ones: then charges that cost no more never certify more (see `covers`).
     weakest = min(charge.noise_multiplier for charge, _ in sampled)
-    interval *= max(1.0, (2.0 / weakest) ** 2)
+    interval *= 2.0 ** math.floor(math.log2(max(1.0, (1.5 / weakest) ** 2)))
     parts = [_loss(charge, count, interval) for charge, count in sampled]
     if unsampled:
         parts.append(_loss(Charge(1.0, unsampled**-0.5), 1, interval))
@@ -168,16 +211,27 @@ def _single_loss(charge: Charge, interval: float) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _noise_multiplier(target: float, delta: float, sampling_rate: float, rounds: int) -> float:
-    def spends(multiplier: float, interval: float = CERTIFIED_INTERVAL) -> float:
-        return _epsilon(((Charge(sampling_rate, multiplier), rounds),), delta, interval)
+def _noise_scale(target: float, delta: float, shape: tuple[tuple[Charge, int], ...]) -> float:
+    weakest = min(charge.noise_multiplier for charge, _ in shape)
 
-    # Wide bins first, ten times as fast: they overstate epsilon, so their answer is feasible and usually within a
-    # percent of the best.
-    low, high = _bracket(lambda z: spends(z, SEARCH_INTERVAL), 1.0, 2.0, target)
-    high = _narrow(lambda z: spends(z, SEARCH_INTERVAL), low, high, target, 2e-4) if low > 0.0 else high
-    low, high = _bracket(spends, high, 1.003, target)
-    high = _narrow(spends, low, high, target, 2e-5) if low > 0.0 else high
+    def spends(factor: float, interval: float = CERTIFIED_INTERVAL) -> float:
+        scaled = ((Charge(c.sampling_rate, factor * c.noise_multiplier), n) for c, n in shape)
+        return _epsilon(tuple(scaled), delta, interval)
+
+    limits = (MULTIPLIER_RANGE[0] / weakest, MULTIPLIER_RANGE[1] / weakest)
+    if all(charge.sampling_rate == 1.0 for charge, _ in shape):
+        spent = sum(count / charge.noise_multiplier**2 for charge, count in shape)
+        high = max(limits[0], math.sqrt(spent) / largest_mu(target, delta))
+        if high > limits[1]:
+            raise _too_strict(target)
+    else:
+        # Wide bins first, ten times as fast: they overstate epsilon, so their answer is feasible and within a percent of
+        # the best, for several kinds of rounds (3 s a look with narrow bins) near enough.
+        low, high = _bracket(lambda s: spends(s, SEARCH_INTERVAL), _likely(target, delta, shape), 1.05, target, limits)
+        high = _narrow(lambda s: spends(s, SEARCH_INTERVAL), low, high, target, 2e-4) if low > 0.0 else high
+        if len(shape) == 1:
+            low, high = _bracket(spends, high, 1.003, target, limits)
+            high = _narrow(spends, low, high, target, 2e-5) if low > 0.0 else high
     step = 10.0 ** (math.floor(math.log10(high)) - 4)
     digits = max(0, -round(math.log10(step)))
     answer = round(math.ceil(high / step) * step, digits)
@@ -186,13 +240,34 @@ def _noise_multiplier(target: float, delta: float, sampling_rate: float, rounds:
     return answer
 
 
-def _bracket(spends: Callable[[float], float], start: float, factor: float, target: float) -> tuple[float, float]:
-    """(low, high): multipliers of which the first spends more than `target` and the second does not.
+def _likely(target: float, delta: float, shape: tuple[tuple[Charge, int], ...]) -> float:
+    """Where to start looking: the central limit q^2 sum (e^(1/z^2) - 1) = mu^2 of subsampled Gaussians (Bu, Dong, Long
+    and Su, arXiv 1911.11607)."""
+    mu = largest_mu(target, delta)
+
+    def excess(log_scale: float) -> float:
+        scale = math.exp(log_scale)
+        costs = (n * c.sampling_rate**2 * math.expm1(min(600.0, (scale * c.noise_multiplier) ** -2)) for c, n in shape)
+        return math.log(sum(costs) / mu**2)
+
+    from scipy.optimize import brentq
+
+    weakest = min(charge.noise_multiplier for charge, _ in shape)
+    low, high = (math.log(limit / weakest) for limit in MULTIPLIER_RANGE)
+    if excess(low) <= 0.0 or excess(high) >= 0.0:
+        return 1.0 / weakest
+    return math.exp(float(brentq(excess, low, high, xtol=1e-6)))
+
+
+def _bracket(
+    spends: Callable[[float], float], start: float, factor: float, target: float, limits: tuple[float, float]
+) -> tuple[float, float]:
+    """(low, high): scales of the noise of which the first spends more than `target` and the second does not.
 
     Steps grow from `factor` on. low is 0 when even the weakest noise in use spends too little: stay at `high`, on
     the safe side.
     """
-    smallest, largest = MULTIPLIER_RANGE
+    smallest, largest = limits
     here = start
     if spends(here) <= target:
         while here > smallest:
@@ -206,8 +281,12 @@ def _bracket(spends: Callable[[float], float], start: float, factor: float, targ
         if spends(above) <= target:
             return here, above
         here, factor = above, factor * factor if factor < 2.0 else factor
-    raise InputError(
-        f"no noise multiplier up to {largest:g} keeps epsilon at {target:g}; raise privacy.epsilon or "
+    raise _too_strict(target)
+
+
+def _too_strict(target: float) -> InputError:
+    return InputError(
+        f"no noise multiplier up to {MULTIPLIER_RANGE[1]:g} keeps epsilon at {target:g}; raise privacy.epsilon or "
         "privacy.delta, or lower learning.rounds"
     )
 

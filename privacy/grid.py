@@ -54,14 +54,10 @@ class Grid:
         """Payload per unit of the integer grid."""
         return self.clip / (self.denominator * STEPS_PER_CLIP)
 
-    def sensitivity_steps(self, scalars: int) -> float:
-        """L2 distance, in grid steps, that adding or removing one example can move `scalars` sums of one batch:
-        sqrt(P) 2^20."""
-        return math.sqrt(scalars) * STEPS_PER_CLIP
-
-    def sensitivity(self, scalars: int) -> float:
-        """The same in payload units: sqrt(P) clip / B."""
-        return math.sqrt(scalars) * self.clip / self.denominator
+    @property
+    def limit_steps(self) -> int:
+        """Largest |payload| before noise, in grid steps."""
+        return min(int(self.payload_limit / self.step), 2**62)
 
     def project(self, values: ArrayLike) -> NDArray[np.int64]:
         """Sum of the clipped and rounded values of a batch, saturated.
@@ -77,8 +73,7 @@ class Grid:
         # clip is.
         share = np.clip(np.clip(finite, -self.clip, self.clip) / self.clip, -1.0, 1.0)
         steps = np.rint(share * STEPS_PER_CLIP).astype(np.int64)
-        limit = min(int(self.payload_limit / self.step), 2**62)
-        return np.clip(steps.sum(axis=0, dtype=np.int64), -limit, limit)
+        return np.clip(steps.sum(axis=0, dtype=np.int64), -self.limit_steps, self.limit_steps)
 
     def payload(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Grid steps (P,) as payload (P,): a fixed function of the integers, so post-processing."""

@@ -17,6 +17,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_SIGMA = 2**50  # grid steps; a sum and its noise must fit 64-bit integers
+
 
 class Secret(Protocol):
     """A source of random bytes that no one else can predict."""
@@ -74,7 +76,7 @@ class ReproducibleSecret:
         return ReproducibleSecret(self._seed, *self._name, *name)
 
 
-def sigma_steps(multiplier: float, sensitivity_squared: int) -> int:
+def sigma_steps(multiplier: float, sensitivity_squared: int | Fraction) -> int:
     """Smallest integer sigma >= multiplier * sqrt(sensitivity_squared), in exact arithmetic (both in grid steps)."""
     squared = Fraction(multiplier) ** 2 * sensitivity_squared
     ceiling = -(-squared.numerator // squared.denominator)
@@ -85,10 +87,10 @@ def sigma_steps(multiplier: float, sensitivity_squared: int) -> int:
 def discrete_gaussian(sigma: int | Fraction, count: int, secret: Secret) -> NDArray[np.int64]:
     """`count` independent integers with probability proportional to exp(-x^2 / (2 sigma^2)), exactly.
 
-    Raises ValueError unless 0 < sigma < 2^40.
+    Raises ValueError unless 0 < sigma < 2^50 (`LARGEST_SIGMA`).
     """
-    if not 0 < sigma < 2**40:
-        raise ValueError(f"sigma is {sigma}; expected above 0 and below 2^40 grid steps")
+    if not 0 < sigma < LARGEST_SIGMA:
+        raise ValueError(f"sigma is {sigma}; expected above 0 and below 2^50 grid steps")
     exact = Fraction(sigma)
     draw = _Uniform(secret)
     return np.array([_gaussian(draw, exact) for _ in range(count)], dtype=np.int64)

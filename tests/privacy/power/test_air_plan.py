@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
-from privacy.noise import ReproducibleSecret, discrete_gaussian
-from privacy.power import clip_probability, payload_peak, plan
+from privacy.power import plan
 from radio.air import ChannelState
 from radio.equalisation import plan_equal_power
-from radio.errors import InputError
 
 
 def state(gains: list[complex]) -> ChannelState:
@@ -35,19 +31,3 @@ def test_the_modes_own_rule_decides_how_devices_arrive() -> None:
     power = np.abs(made.precoders[:3] * channel.gains[:3]) ** 2
     np.testing.assert_allclose(power, (0.05 * 0.8) ** 2, rtol=1e-12)
     np.testing.assert_allclose(made.precoders.imag, 0.0)  # no phase is known, so none is sent
-
-
-def test_clipping_at_the_peak_is_as_rare_as_stated() -> None:
-    assert clip_probability(4.0) == pytest.approx(6.334e-5, rel=1e-3)  # 2 Q(4)
-    sigma, count, backoff = 10_000, 20_000, 2.0
-    noise = discrete_gaussian(sigma, count, ReproducibleSecret(2, "clip"))
-    at_the_edge = np.abs(30_000 + noise) > payload_peak(sigma, 30_000, backoff)  # the worst payload
-    bound = clip_probability(backoff)
-    assert at_the_edge.mean() < bound  # half of it: the other side is far away
-    assert at_the_edge.mean() == pytest.approx(bound / 2, abs=5 * math.sqrt(bound / 2 / count))
-
-
-@pytest.mark.parametrize("arguments", [(math.nan, 1.0, 4.0), (1.0, 0.0, 4.0), (1.0, 1.0, -1.0), (1.0, 1.0, math.inf)])
-def test_impossible_peaks_are_explained(arguments: tuple[float, float, float]) -> None:
-    with pytest.raises(InputError, match="allowed"):
-        payload_peak(*arguments)
