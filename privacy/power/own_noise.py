@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, PlanRule
 from radio.errors import InputError
-from radio.inversion import active_set, check_limits, plan_inversion
+from radio.inversion import Limits, plan_inversion
 
 Floats = NDArray[np.float64]
 
@@ -74,13 +74,13 @@ class MinimumError:
         amplitude_max: float = 1.0,
         mean_gain_power: float | None = None,
     ) -> AirPlan:
-        check_limits(payload_peak, truncation, amplitude_max)
+        limits = Limits(payload_peak, truncation, amplitude_max, mean_gain_power)
         sigma = self._sigma(state.gains.size)
         # mean power b^2 (E p^2 + sigma^2) <= average_power, as a limit of the amplitude b X that `rule` works with
         strongest = math.sqrt(self.payload_power + float((sigma**2).max(initial=0.0)))
         if strongest > 0.0:
             amplitude_max = min(amplitude_max, math.sqrt(self.average_power) * payload_peak / strongest)
-        power, allowed = active_set(state, truncation, mean_gain_power)
+        power, allowed = limits.active_set(state)
         chosen = np.zeros_like(allowed)
         if allowed.any():
             order = np.flatnonzero(allowed)[np.argsort(-power[allowed], kind="stable")]
