@@ -1,4 +1,4 @@
-"""Rademacher and Gaussian directions in plain torch operations, on any device, with the compiled kernels' bits.
+"""Every dense direction in plain torch operations, on any device, with the compiled kernels' bits.
 
 For weights on an accelerator, for machines on which numba does not run, and as a second implementation for the tests.  Philox's
 32-bit words are held in int64, whose products wrap modulo 2^64 on every device, which is all that is needed.
@@ -6,6 +6,7 @@ For weights on an accelerator, for machines on which numba does not run, and as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from fl.directions import gaussian, rademacher
 from fl.directions.direction import Direction, Operations, name_key
+from fl.directions.low_rank import UPPER, LowRank
 from fl.philox import MULTIPLIERS, ROUNDS, WEYL
 
 if TYPE_CHECKING:
@@ -84,6 +86,46 @@ class EagerDirection(Direction):
         if (key := str(device)) not in self._tables:
             self._tables[key] = torch.from_numpy(gaussian.table().copy()).to(device)
         return self._tables[key]
+
+
+class EagerLowRank(LowRank):
+    """Low-rank directions in torch, some rows at a time.  Sums of signs are whole numbers, exact in any order."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], rank: int) -> None:
+        self._signs = EagerDirection("rademacher")
+        super().__init__(shapes, rank, self._signs)
+
+    def apply(self, parameter: str, weights: NDArray[np.float32], first: int, operations: Operations) -> None:
+        import torch
+
+        self.apply_tensor(parameter, torch.from_numpy(weights), first, operations)
+
+    def apply_tensor(self, parameter: str, tensor: Tensor, first: int, operations: Operations) -> None:
+        """`apply` for a contiguous fp32 tensor of any shape, in place on its own device."""
+        import torch
+
+        if len(self.shapes[parameter]) != 2:
+            return self._signs.apply_tensor(parameter, tensor, first, operations)
+        columns = self.shapes[parameter][1]
+        with torch.no_grad():
+            flat = tensor.view(-1)
+            device, last = flat.device, first + flat.numel()
+            rows = max(1, (PIECE if device.type == "cpu" else PIECE_ELSEWHERE) // columns)
+            for seed, perturbation, amounts in operations.directions():
+                v = self._draw(f"{parameter}#v", 0, self.rank * columns, seed & UPPER, perturbation, device)
+                for top in range(first // columns, -(-last // columns), rows):
+                    bottom = min(top + rows, -(-last // columns))
+                    u = self._draw(f"{parameter}#u", top * self.rank, bottom * self.rank, seed, perturbation, device)
+                    z = (u.view(-1, self.rank) @ v.view(self.rank, columns)).mul_(float(self.scale)).view(-1)
+                    start, stop = max(first, top * columns), min(last, bottom * columns)
+                    piece, z = flat[start - first : stop - first], z[start - top * columns : stop - top * columns]
+                    for amount in amounts.tolist():
+                        piece.add_(z * amount)
+
+    def _draw(self, name: str, first: int, last: int, seed: int, perturbation: int, device: torch.device) -> Tensor:
+        """Signs [first, last) of a name, cut anywhere."""
+        before = first % self.chunk
+        return self._signs.draw(name, first - before, last - first + before, seed, perturbation, device)[before:]
 
 
 def _philox(counter: Tensor, rest: tuple[int, int, int], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.directions.compiled import add, available, compiled, inlined, uint32
+from fl.directions.compiled import add, compiled, inlined, uint32
 from fl.directions.direction import Direction, Operations, name_key
 from fl.directions.rademacher import BLOCKS, CHUNK, WORDS, draw, expand, signs
 
@@ -99,10 +99,10 @@ class LowRank(Direction):
     name = "low-rank"
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], rank: int, vectors: Direction) -> None:
-        self._shapes = shapes
+        self.shapes = shapes
         self.rank = rank
         self.scale = np.float32(1.0) / np.sqrt(np.float32(rank))
-        self._vectors = vectors
+        self.vectors = vectors
         self.chunk = vectors.chunk
 
     def factors(
@@ -116,35 +116,17 @@ class LowRank(Direction):
 
     def values(self, parameter: str, shape: tuple[int, ...], seed: int, perturbation: int) -> NDArray[np.float32]:
         if len(shape) != 2:
-            return self._vectors.values(parameter, shape, seed, perturbation)
+            return self.vectors.values(parameter, shape, seed, perturbation)
         u, v = self.factors(parameter, (shape[0], shape[1]), seed, perturbation)
         return (u @ v.T) * self.scale
 
     def apply(self, parameter: str, weights: NDArray[np.float32], first: int, operations: Operations) -> None:
-        shape = self._shapes[parameter]
+        shape = self.shapes[parameter]
         if len(shape) != 2:
-            self._vectors.apply(parameter, weights, first, operations)
-        elif available:
+            self.vectors.apply(parameter, weights, first, operations)
+        else:
             u_key, v_key, o = name_key(f"{parameter}#u"), name_key(f"{parameter}#v"), operations
             _apply(
                 weights, first, shape[1], self.rank, u_key, v_key,
                 o.key0, o.key1, o.perturbations, o.starts, o.amounts, self.scale,
             )  # fmt: skip
-        else:
-            self._apply_plainly(parameter, (shape[0], shape[1]), weights, first, operations)
-
-    def _apply_plainly(
-        self, parameter: str, shape: tuple[int, int], weights: NDArray[np.float32], first: int, operations: Operations
-    ) -> None:
-        """The same in numpy, some rows at a time."""
-        columns, last = shape[1], first + weights.size
-        step = max(1, BLOCK // columns)
-        for seed, perturbation, amounts in operations.directions():
-            u, v = self.factors(parameter, shape, seed, perturbation)
-            for top in range(first // columns, -(-last // columns), step):
-                z = ((u[top : top + step] @ v.T) * self.scale).reshape(-1)
-                begin = top * columns
-                z = z[max(first - begin, 0) : last - begin]
-                w = weights[max(begin - first, 0) :][: z.size]
-                for amount in amounts:
-                    w += amount * z

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fl.directions import sparse
 from fl.directions.compiled import available
 from fl.directions.direction import Direction
-from fl.directions.eager import EagerDirection
+from fl.directions.eager import EagerDirection, EagerLowRank
 from fl.directions.gaussian import Gaussian
 from fl.directions.low_rank import LowRank
 from fl.directions.rademacher import Rademacher
@@ -45,7 +45,8 @@ def direction(
     if name == LowRank.name:
         if density < 1:
             raise ValueError(f"a low-rank direction has no mask, but density = {density:g}")
-        return LowRank({n: array.shape for n, array in arrays.items()}, rank, base)
+        shapes = {n: array.shape for n, array in arrays.items()}
+        return LowRank(shapes, rank, base) if available else EagerLowRank(shapes, rank)
     if density == 1:
         return base
     if mask == "magnitude":

@@ -11,8 +11,9 @@ import torch
 
 from fl.directions import eager
 from fl.directions.direction import Operations
-from fl.directions.eager import EagerDirection
+from fl.directions.eager import EagerDirection, EagerLowRank
 from fl.directions.gaussian import Gaussian
+from fl.directions.low_rank import LowRank
 from fl.directions.rademacher import Rademacher
 from fl.update import Move
 
@@ -59,6 +60,31 @@ def test_numpy_arrays_move_in_place(kind):
     np.testing.assert_array_equal(found, wanted)
     assert (direction.name, direction.chunk) == (kind.name, kind.chunk)
     np.testing.assert_array_equal(direction.values("w", (30, 3), SEED, 2), kind().values("w", (30, 3), SEED, 2))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("piece", [1, 700, 1 << 18])
+@pytest.mark.parametrize("rank", [1, 3, 8])
+@pytest.mark.parametrize("shape", [(50, 257), (3, 5000), (4097, 1), (1, 9000), (70,), (2, 5, 7)])
+def test_low_rank_tensors_move_by_the_bits_of_the_kernel_and_of_the_definition(monkeypatch, device, piece, rank, shape):
+    monkeypatch.setattr(eager, "PIECE", piece if piece * 20 > np.prod(shape) else 700)  # not thousands of pieces
+    monkeypatch.setattr(eager, "PIECE_ELSEWHERE", 1 << 12)
+    compiled, torch_form = LowRank({"w": shape}, rank, Rademacher()), EagerLowRank({"w": shape}, rank)
+    size, operations = int(np.prod(shape)), Operations.of(MOVES)
+    wanted = start(size)
+    for move in MOVES:
+        product = np.float32(move.amount) * compiled.values("w", shape, move.seed, move.perturbation).reshape(-1)
+        wanted = wanted + product
+    for first in range(0, size, compiled.chunk):
+        for last in {min(first + compiled.chunk, size), size}:
+            kernel, tensor = start(size)[first:last], torch.tensor(start(size)[first:last], device=device)
+            compiled.apply("w", kernel, first, operations)
+            torch_form.apply_tensor("w", tensor, first, operations)
+            np.testing.assert_array_equal(kernel, wanted[first:last])
+            np.testing.assert_array_equal(tensor.cpu().numpy(), kernel)
+    array = start(size)
+    torch_form.apply("w", array, 0, operations)
+    np.testing.assert_array_equal(array, wanted)
 
 
 def test_weights_that_inference_uses_may_be_moved():

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.directions import low_rank
 from fl.directions.direction import Operations
 from fl.directions.low_rank import LowRank
 from fl.directions.rademacher import CHUNK, Rademacher, signs
@@ -54,11 +53,9 @@ def test_the_upper_half_of_the_seed_names_the_basis():
         assert abs((one == other).sum() - 64) < 5 * 5.7
 
 
-@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("rank", [1, 2, 3, 8])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_kernel_applies_exactly_the_definition_for_every_slice(monkeypatch, shape, rank, compiled):
-    monkeypatch.setattr(low_rank, "available", compiled)
+def test_the_kernel_applies_exactly_the_definition_for_every_slice(shape, rank):
     direction, size = low_rank_direction(shape, rank), shape[0] * shape[1]
     start = np.random.default_rng(1).normal(size=size).astype(np.float32)
     wanted = start
