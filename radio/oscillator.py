@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from radio.impairments import Impairments
 from radio.streams import stream
@@ -114,6 +113,8 @@ class _PhaseNoise:
     def _extend(self, n: int, rate_sps: float) -> NDArray[np.float64]:
         phase = np.zeros(n)
         if self._sigma > 0.0:
+            from scipy.signal import lfilter  # half of the time that `pairzero emulate` would take to start
+
             decay = math.exp(-2.0 * math.pi * self._corner / rate_sps)
             steps = self._sigma * math.sqrt(1.0 - decay**2) * self._draws.standard_normal(n)
             locked, _ = lfilter([1.0], [1.0, -decay], steps, zi=[decay * self._locked])

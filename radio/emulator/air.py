@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.signal import lfilter, resample
 
 from radio.delay import EDGE, echo, padded
 from radio.emulator.playback import Playback
@@ -38,7 +37,6 @@ COUPLING_DB = -40.0  # of a unit's transmitter into its own receiver
 _TRACK_TURNS = 1.0 / 128.0  # of the largest Doppler shift between two instants at which the gain is evaluated
 _INAUDIBLE = 1e-7
 _THETA = 1 << 18  # samples of phase noise that are kept
-_SETTLING = 4096
 
 
 @dataclass(frozen=True)
@@ -246,9 +244,11 @@ class Air:
             return np.zeros(0, dtype=np.float32)
         if self._theta is None or self._theta[0] != rate_sps:
             decay = math.exp(-2.0 * math.pi * settings.phase_noise_hz / rate_sps)
-            steps = stream(self.seed, "emulator", "phase noise").standard_normal(_THETA + _SETTLING)
-            steps *= math.radians(settings.phase_noise_deg) * math.sqrt(1.0 - decay**2)
-            theta = lfilter([1.0], [1.0, -decay], steps)[_SETTLING:].astype(np.float32)
+            scale = math.radians(settings.phase_noise_deg) * math.sqrt(1.0 - decay**2)
+            steps = fft.rfft(scale * stream(self.seed, "emulator", "phase noise").standard_normal(_THETA))
+            # y[n] = decay y[n - 1] + x[n], around a circle: it has no seam where it begins anew
+            loop = 1.0 - decay * np.exp(-2j * np.pi * np.arange(steps.size) / _THETA)
+            theta = fft.irfft(steps / loop, _THETA).astype(np.float32)
             self._theta = (rate_sps, np.concatenate([theta, theta[:CHUNK]]))
         return self._theta[1]
 
@@ -292,6 +292,8 @@ class Air:
         size = max(1, round(analog.size * listener.rate_sps / sender.rate_sps))
         stretch = size / analog.size
         if size != analog.size:
+            from scipy.signal import resample  # takes a second to import, and is seldom needed
+
             analog = resample(analog, size)
         rendering = _Rendering(key, Playback(analog, wave.cyclic), lead, stretch)
         wave.renderings[listener.unit] = rendering

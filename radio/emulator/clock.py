@@ -8,11 +8,14 @@ import time
 class Clock:
     """One time for all units, in seconds since the emulator began.
 
-    Virtual time moves when a receiver captures and by what a command takes on hardware; waiting costs nothing, and the
-    same commands in the same order find the same air. A capture begins where the receiver's last one ended, but never
-    before the last change anybody made: two receivers that read in turn hear the same instants.
+    Virtual time moves when a receiver captures; waiting costs nothing, and the same commands in the same order find the
+    same air. A receiver that stays open captures without a gap, as one does whose samples are read as fast as they come;
+    a command falls between two samples, behind what its queue holds already. Only what takes longer on hardware than a
+    queue lasts makes time pass: tuning, changing the rate, opening a receiver. Several receivers hear the same instants
+    if they are read in turn; one that was not read while others made changes goes on after the last of these.
 
-    In real time it is the computer's clock, and who wants samples has to wait for them.
+    In real time it is the computer's clock. Who wants samples has to wait for them, and who reads too late has lost some:
+    the queue was full.
     """
 
     def __init__(self, realtime: bool = False) -> None:

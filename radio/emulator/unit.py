@@ -28,8 +28,10 @@ AGC_TARGET_DBFS = -12.0
 SHORTEST_LAG_S = 2e-3  # a transmission started over a network is late by at least a draw of this
 DEPTH = 4  # kernel buffers, unless a client asks for another number
 DEEPEST = 64
-# What commands take on hardware, in seconds.
-_LATENCY_S = {"set": 3e-4, "stage": 3e-4, "tones": 3e-4, "rx": 1e-2, "tx": 1e-2, "rate": 0.2}
+# What commands take on hardware, in seconds, where it is longer than a receiver's queue lasts: captures before and after
+# are then not contiguous. Other commands happen between two samples.
+_TUNING_S = {"rx": 1e-2, "tx": 1e-2, "rate": 0.2}
+_OPENING_S = 1e-2  # a receiver begins within this, at a random instant
 _WARMEST_C, _SWING_C = 36.0, 2.0
 RECEIVE, TRANSMIT = "iio:device3", "iio:device2"
 
@@ -54,7 +56,7 @@ class VirtualPluto:
         self.faults = Faults(faults or [])
         self.blocks = 0
         self.adc_clipped = 0
-        self.starts = 0
+        self.starts = self.opened = 0
         self._tunings = 0
         self._converter = Converter(air.profile.bits)
         self.boot()
@@ -111,7 +113,7 @@ class VirtualPluto:
         """A setting has changed."""
         if what in ("rx", "tx", "rate"):
             self._tune()
-        self.clock.command(_LATENCY_S[what], self.core.divider.rate_sps)
+        self.clock.command(_TUNING_S.get(what, 0.0), self.core.divider.rate_sps)
         if what == "tones":
             self._tones_start_s = self.clock.now
         if what == "stage":
@@ -182,10 +184,13 @@ class VirtualPluto:
         if self._busy(identifier):
             raise refuse(errno.EBUSY)
         if identifier == RECEIVE:
+            self.opened += 1
+            wait = _OPENING_S * float(stream(self.air.seed, "emulator", "open", self.index, self.opened).random())
+            self.clock.command(wait, self.divider.rate_sps)
             self.capture_buffer = CaptureBuffer(samples, mask, self.depths[identifier], self.capture)
             return self.capture_buffer
         self.transmit_buffer = TransmitBuffer(samples, mask, cyclic, self.send)
-        self.clock.command(_LATENCY_S["set"], self.core.divider.rate_sps)
+        self.clock.command(0.0, self.core.divider.rate_sps)
         self._put()
         return self.transmit_buffer
 
@@ -196,14 +201,14 @@ class VirtualPluto:
         elif buffer is self.transmit_buffer:
             self.transmit_buffer = None
             self._waves = ()
-            self.clock.command(_LATENCY_S["set"], self.core.divider.rate_sps)
+            self.clock.command(0.0, self.core.divider.rate_sps)
             self._put()
 
     # Transmitting.
 
     def send(self, codes: NDArray[np.int16], cyclic: bool) -> None:
         """Send (n, 2) codes: from a random instant on if nothing is being sent, else after what is."""
-        now, rate = self.clock.now, self.core.divider.rate_sps
+        now = self.clock.now
         waiting = [wave for wave in self._waves if self._end_s(wave) > now]
         if waiting:
             start = self._end_s(waiting[-1])
@@ -214,7 +219,7 @@ class VirtualPluto:
         if len(waiting) >= self.depths[TRANSMIT]:
             self.clock.pass_until(self._end_s(waiting[0]))
         self._waves = (*waiting, Wave(codes, cyclic, start, self.core.stage))
-        self.clock.command(_LATENCY_S["set"], rate)
+        self.clock.command(0.0, self.core.divider.rate_sps)
         self._put()
 
     def _end_s(self, wave: Wave) -> float:
