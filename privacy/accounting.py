@@ -22,6 +22,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from privacy.gaussian import check_delta, check_target
+from privacy.gaussian import gaussian_delta as gaussian_delta
+from privacy.gaussian import gaussian_epsilon as gaussian_epsilon
+from privacy.gaussian import largest_mu as largest_mu
 from radio.errors import InputError
 
 # Bins of the privacy loss distribution: any width gives a valid upper bound, a narrower one a tighter bound.
@@ -29,7 +33,6 @@ CERTIFIED_INTERVAL = 1e-4
 SEARCH_INTERVAL = 1e-3
 # Nobody asks for more rounds than this at once; a longer run simply asks again.
 ROUNDS_LIMIT = 1_000_000
-SMALLEST_DELTA = 1e-10  # below it the rounding of the FFTs inside the accountant is no longer negligible
 MULTIPLIER_RANGE = (0.05, 1e6)
 
 
@@ -51,9 +54,14 @@ class Charge:
             raise InputError(f"noise multiplier is {self.noise_multiplier!r}; allowed: finite and above 0")
 
     def covers(self, other: Charge) -> bool:
-        """True if `other` costs no more, after whatever else was spent: more noise and a smaller rate only ever
-        post-process or dilute a round, so its loss distribution is dominated."""
-        return other.sampling_rate <= self.sampling_rate and other.noise_multiplier >= self.noise_multiplier
+        """True if `other` never certifies more than this, whatever else was spent: more noise and a smaller rate only
+        post-process or dilute a round. A round with sampling and one without never cover each other, because their
+        certificates are rounded differently."""
+        return (
+            other.sampling_rate <= self.sampling_rate
+            and other.noise_multiplier >= self.noise_multiplier
+            and (other.sampling_rate == 1.0) == (self.sampling_rate == 1.0)
+        )
 
 
 Spent = Sequence[tuple[Charge, int]]
@@ -64,7 +72,7 @@ def epsilon(charges: Spent, delta: float) -> float:
 
     Raises InputError if delta is unusable.
     """
-    _check_delta(delta)
+    check_delta(delta)
     return _epsilon(_merged(charges), float(delta))
 
 
@@ -86,80 +94,27 @@ def noise_scale(epsilon: float, delta: float, shape: Spent) -> float:
     Raises InputError for impossible arguments, or when no factor will do that leaves the smallest multiplier within
     0.05 .. 1e6.
     """
-    _check_target(epsilon)
-    _check_delta(delta)
+    check_target(epsilon)
+    check_delta(delta)
     merged = _merged(shape)
     if not merged:
         raise InputError("noise is to be sized for no rounds at all; allowed: 1 or more")
     return _noise_scale(float(epsilon), float(delta), merged)
 
 
+def fits(charges: Spent, epsilon: float, delta: float) -> bool:
+    """Whether all `charges` together certify at most (epsilon, delta)."""
+    check_target(epsilon)
+    check_delta(delta)
+    merged = _merged(charges)
+    return _epsilon(merged, float(delta)) <= _ceiling(merged, float(epsilon), float(delta))
+
+
 def rounds_allowed(charge: Charge, spent: Spent, epsilon: float, delta: float, limit: int = ROUNDS_LIMIT) -> int:
     """How many more rounds like `charge` fit into (epsilon, delta) after `spent`; never more than `limit`."""
-    _check_target(epsilon)
-    _check_delta(delta)
+    check_target(epsilon)
+    check_delta(delta)
     return _rounds_allowed(charge, _merged(spent), float(epsilon), float(delta), int(limit))
-
-
-def gaussian_epsilon(mu: float, delta: float) -> float:
-    """Epsilon of a mu-GDP mechanism: delta = Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu) (Balle and Wang).
-
-    Rounded up.
-    """
-    if mu <= 0.0 or gaussian_delta(mu, 0.0) <= delta:
-        return 0.0
-    low, high = 0.0, 1.0
-    while gaussian_delta(mu, high) > delta:
-        low, high = high, 2.0 * high
-    while high - low > 1e-12 * high:  # `high` always satisfies the inequality
-        middle = 0.5 * (low + high)
-        if gaussian_delta(mu, middle) > delta:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def largest_mu(epsilon: float, delta: float) -> float:
-    """Largest mu for which a mu-GDP mechanism is (epsilon, delta)-DP, the inverse of `gaussian_epsilon`; rounded down.
-
-    The whole budget of a run without sampling: the sum over its rounds of (sensitivity / noise)^2 may reach mu^2, and
-    rho* = mu^2 / 2 in the units of zero-concentrated differential privacy. Raises InputError for impossible arguments.
-    """
-    _check_target(epsilon)
-    _check_delta(delta)
-    low, high = 0.0, 1.0
-    while gaussian_delta(high, epsilon) <= delta:
-        low, high = high, 2.0 * high
-    while high - low > 1e-12 * high:  # `low` always satisfies the inequality
-        middle = 0.5 * (low + high)
-        if gaussian_delta(middle, epsilon) <= delta:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def gaussian_delta(mu: float, epsilon: float) -> float:
-    """Delta of a mu-GDP mechanism at `epsilon` (same equation); in logarithms, because e^eps alone overflows."""
-    from scipy.special import log_ndtr
-
-    first = float(log_ndtr(0.5 * mu - epsilon / mu))
-    second = epsilon + float(log_ndtr(-0.5 * mu - epsilon / mu))
-    return math.exp(first) * -math.expm1(min(0.0, second - first))
-
-
-def _check_delta(delta: float) -> None:
-    if not SMALLEST_DELTA <= delta < 1.0:
-        raise InputError(
-            f"delta is {delta!r}; allowed: {SMALLEST_DELTA} to below 1, of which at most 1 over the number of "
-            "examples makes sense"
-        )
-
-
-def _check_target(target: float) -> None:
-    if not (math.isfinite(target) and target > 0.0):
-        raise InputError(f"epsilon is {target!r}; allowed: finite and above 0 (0.5 to 10 are usual)")
 
 
 def _merged(charges: Iterable[tuple[Charge, int]]) -> tuple[tuple[Charge, int], ...]:
@@ -171,24 +126,44 @@ def _merged(charges: Iterable[tuple[Charge, int]]) -> tuple[tuple[Charge, int], 
     return tuple(sorted((charge, count) for charge, count in counts.items() if count > 0))
 
 
+def _ceiling(charges: Iterable[tuple[Charge, int]], target: float, delta: float) -> float:
+    """What the certificate of `charges` must not exceed. Composing in another order changes a sampled one by some 3e-14 of
+    epsilon over delta (rounding of the FFTs); with this headroom whatever fits in one order fits in all."""
+    return target * (1.0 - 1e-13 / delta) if any(c.sampling_rate < 1.0 for c, _ in charges) else target
+
+
 @lru_cache(maxsize=4096)
-def _epsilon(charges: tuple[tuple[Charge, int], ...], delta: float, interval: float = CERTIFIED_INTERVAL) -> float:
+def _epsilon(
+    charges: tuple[tuple[Charge, int], ...],
+    delta: float,
+    interval: float = CERTIFIED_INTERVAL,
+    varying: Charge | None = None,
+) -> float:
+    """`varying` is the kind whose count a search tries out: all others are composed once and kept."""
     unsampled = sum(count / charge.noise_multiplier**2 for charge, count in charges if charge.sampling_rate == 1.0)
     sampled = [(charge, count) for charge, count in charges if charge.sampling_rate < 1.0]
     if not sampled:
         return gaussian_epsilon(math.sqrt(unsampled), delta)
-    # All parts of a composition need one common interval. A weak noise has losses of the order 1/z^2 and can do
-    # with wider bins (within 1e-4 of epsilon). Widths are powers of two apart, so
-    # that the narrower bins divide the wider ones: then charges that cost no more never certify more (see `covers`).
+    # All parts of a composition need one common interval. A weak noise has losses of the order 1/z^2 and can do with
+    # wider bins (within 1e-4 of epsilon). Widths are powers of two apart, so that the narrower bins divide the wider
+    # ones: then charges that cost no more never certify more (`Charge.covers`).
     weakest = min(charge.noise_multiplier for charge, _ in sampled)
     interval *= 2.0 ** math.floor(math.log2(max(1.0, (1.5 / weakest) ** 2)))
-    parts = [_loss(charge, count, interval) for charge, count in sampled]
-    if unsampled:
-        parts.append(_loss(Charge(1.0, unsampled**-0.5), 1, interval))
-    total = parts[0]
-    for part in parts[1:]:
-        total = total.compose(part)
+    parts = [*sampled, (Charge(1.0, unsampled**-0.5), 1)] if unsampled else sampled
+    apart = [part for part in parts if part[0] == varying]
+    fixed = tuple(part for part in parts if part[0] != varying)
+    total = _composition(fixed, interval) if fixed else _loss(*apart.pop(), interval)
+    for charge, count in apart:
+        total = total.compose(_loss(charge, count, interval))
     return max(0.0, float(total.get_epsilon_for_delta(delta)))
+
+
+@lru_cache(maxsize=4)
+def _composition(parts: tuple[tuple[Charge, int], ...], interval: float) -> Any:
+    total = _loss(*parts[0], interval)
+    for charge, count in parts[1:]:
+        total = total.compose(_loss(charge, count, interval))
+    return total
 
 
 @lru_cache(maxsize=8)
@@ -213,6 +188,7 @@ def _single_loss(charge: Charge, interval: float) -> Any:
 @lru_cache(maxsize=256)
 def _noise_scale(target: float, delta: float, shape: tuple[tuple[Charge, int], ...]) -> float:
     weakest = min(charge.noise_multiplier for charge, _ in shape)
+    ceiling = _ceiling(shape, target, delta)
 
     def spends(factor: float, interval: float = CERTIFIED_INTERVAL) -> float:
         scaled = ((Charge(c.sampling_rate, factor * c.noise_multiplier), n) for c, n in shape)
@@ -227,15 +203,15 @@ def _noise_scale(target: float, delta: float, shape: tuple[tuple[Charge, int], .
     else:
         # Wide bins first, ten times as fast: they overstate epsilon, so their answer is feasible and within a percent of
         # the best, for several kinds of rounds (3 s a look with narrow bins) near enough.
-        low, high = _bracket(lambda s: spends(s, SEARCH_INTERVAL), _likely(target, delta, shape), 1.05, target, limits)
-        high = _narrow(lambda s: spends(s, SEARCH_INTERVAL), low, high, target, 2e-4) if low > 0.0 else high
+        low, high = _bracket(lambda s: spends(s, SEARCH_INTERVAL), _likely(target, delta, shape), 1.05, ceiling, limits)
+        high = _narrow(lambda s: spends(s, SEARCH_INTERVAL), low, high, ceiling, 2e-4) if low > 0.0 else high
         if len(shape) == 1:
-            low, high = _bracket(spends, high, 1.003, target, limits)
-            high = _narrow(spends, low, high, target, 2e-5) if low > 0.0 else high
+            low, high = _bracket(spends, high, 1.003, ceiling, limits)
+            high = _narrow(spends, low, high, ceiling, 2e-5) if low > 0.0 else high
     step = 10.0 ** (math.floor(math.log10(high)) - 4)
     digits = max(0, -round(math.log10(step)))
     answer = round(math.ceil(high / step) * step, digits)
-    while spends(answer) > target:  # rounding is upwards; this is the certificate
+    while spends(answer) > ceiling:  # rounding is upwards; this is the certificate
         answer = round(answer + step, digits)
     return answer
 
@@ -321,14 +297,22 @@ def _narrow(spends: Callable[[float], float], low: float, high: float, target: f
 def _rounds_allowed(
     charge: Charge, spent: tuple[tuple[Charge, int], ...], target: float, delta: float, limit: int
 ) -> int:
-    def spends(rounds: int) -> float:
-        return _epsilon(_merged([*spent, (charge, rounds)]), delta)
+    if charge.sampling_rate == 1.0 and all(other.sampling_rate == 1.0 for other, _ in spent):
+        before = sum(count / other.noise_multiplier**2 for other, count in spent)
+        room = (largest_mu(target, delta) ** 2 - before) * charge.noise_multiplier**2
+        most = max(0, min(limit, math.floor(room)))
+        # The sums round too: certify.
+        return most if most == 0 or _epsilon(_merged([*spent, (charge, most)]), delta) <= target else most - 1
+    ceiling = _ceiling([*spent, (charge, 1)], target, delta)
 
-    if limit < 1 or spends(1) > target:
+    def spends(rounds: int) -> float:
+        return _epsilon(_merged([*spent, (charge, rounds)]), delta, varying=charge)
+
+    if limit < 1 or spends(1) > ceiling:
         return 0
     low, value_low = 1, spends(1)
     high, value_high = 1, value_low
-    while value_high <= target:
+    while value_high <= ceiling:
         low, value_low = high, value_high
         if high == limit:
             return limit
@@ -337,14 +321,14 @@ def _rounds_allowed(
     # Epsilon grows roughly with the root of the rounds: interpolate in it, and halve as well in case that stalls.
     while high - low > 1:
         root_low, root_high = math.sqrt(low), math.sqrt(high)
-        share = 0.5 if math.isinf(value_high) else (target - value_low) / (value_high - value_low)
+        share = 0.5 if math.isinf(value_high) else (ceiling - value_low) / (value_high - value_low)
         guess = round((root_low + share * (root_high - root_low)) ** 2)
         guess = min(max(guess, low + 1), high - 1)
         for candidate in (guess, min(max(guess + 1, low + 1), high - 1), (low + high) // 2):
             if not low < candidate < high:
                 continue
             value = spends(candidate)
-            if value > target:
+            if value > ceiling:
                 high, value_high = candidate, value
             else:
                 low, value_low = candidate, value

@@ -62,6 +62,7 @@ class RecordLog:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._file = -1
+        self._failed = False
         try:
             _make_folders(self.path.parent)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -99,6 +100,8 @@ class RecordLog:
         Raises InputError when it cannot be (disk full, ...); the record is then not in the file, whose earlier
         records are intact.
         """
+        if self._failed:
+            raise InputError(f"{self.path} takes no more records after a failed write; mend the disk and resume")
         if self._file < 0:
             raise ValueError(f"{self.path} is closed")
         line = encode(record)
@@ -121,6 +124,7 @@ class RecordLog:
             problem.errno = None  # the disk is gone altogether; opening again will trim what is left
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             self.close()  # after a failed sync the system may have dropped the data and say nothing at the next one
+            self._failed = True
 
     def close(self) -> None:
         """Release the lock. Closing twice does nothing."""

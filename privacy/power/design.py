@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from privacy.power.schedule import Floats, round_weights
 from radio.errors import InputError
 
-WARN_DB = 1.0  # a schedule that loses more than this to a factor of 2 in 1 - A is called sensitive
+WARN_DB = 1.0  # a schedule that loses more than this to 1 - A being half of what was assumed is called sensitive
 
 
 def one_round_error(gamma: float, rho: float, devices: int, rate: float, curvature: float) -> float:
@@ -76,16 +76,15 @@ def excess_db(snr: ArrayLike, contraction: float) -> float:
 
 
 def sensitivity_db(snr: ArrayLike, contraction: float, factor: float = 2.0) -> float:
-    """Loss of the schedule, dB, if 1 - A is really `factor` times smaller or larger than `contraction` says: the worse.
+    """Loss of the schedule, dB, if 1 - A is really `factor` times smaller than `contraction` says.
 
-    Counted beyond what it loses where the assumed A is right, so that caps of the channel do not count.
+    Beyond what it loses where the assumed A is right, so that caps of the channel do not count. If A is smaller than
+    assumed, the error itself only falls.
     """
     _check_contraction(contraction)
     if not factor >= 1.0:
         raise InputError(f"factor is {factor!r}; allowed: 1 or more")
-    slow = 1.0 - (1.0 - contraction) / factor
-    fast = max(1.0 - (1.0 - contraction) * factor, 1e-3)
-    return max(excess_db(snr, slow), excess_db(snr, fast)) - excess_db(snr, contraction)
+    return excess_db(snr, 1.0 - (1.0 - contraction) / factor) - excess_db(snr, contraction)
 
 
 def sensitivity_warning(snr: ArrayLike, contraction: float) -> str:
@@ -96,8 +95,8 @@ def sensitivity_warning(snr: ArrayLike, contraction: float) -> str:
     u: Floats = np.asarray(snr, dtype=np.float64)
     late = int(np.searchsorted(np.cumsum(u[::-1]), 0.9 * u.sum())) + 1
     return (
-        f"the noise schedule is sensitive to the contraction factor A = {contraction:g}: if 1 - A is off by a factor "
-        f"of 2, the bound is {lost:.1f} dB worse, and more if it is off by more (90 % of the budget lies in the last "
+        f"the noise schedule is sensitive to the contraction factor A = {contraction:g}: if 1 - A is half of what "
+        f"was assumed, the bound is {lost:.1f} dB worse, and more if it is less (90 % of the budget lies in the last "
         f"{late} of {u.size} rounds). Take A nearer to 1, a flat schedule, or fewer rounds"
     )
 

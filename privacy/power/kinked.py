@@ -155,7 +155,7 @@ class _Supply:
             raise InputError(f"backoff is {backoff!r}; allowed: 1 standard deviation or more (6 is usual here)")
         self.power, self.gamma, self.trusted, self.backoff = power, gamma, trusted_noise, backoff
         self.equal = self.counted < devices
-        weakest = power.min(axis=1)
+        self.weakest = weakest = power.min(axis=1)
         self.total = self.counted * weakest if self.equal else power.sum(axis=1)
         self.least_y = gamma**2 / weakest
         self.floor = trusted_noise * self.least_y
@@ -180,17 +180,22 @@ class _Supply:
             return NoisePlan(n, n / self.trusted, np.zeros(self.power.shape))
         y = np.maximum(self.least_y, self._inverse_power(n))
         made = np.maximum(n - self.trusted * y, 0.0)
+        # Never above what the transmitters can spare: rounding takes it from the noise, which has SLACK for that.
         if self.equal:
-            return NoisePlan(n, y, np.repeat((made / self.counted)[:, None], self.power.shape[1], axis=1))
-        spare = self.power * y[:, None]
-        if self.backoff is None:
-            spare -= self.gamma**2
-        else:
-            spare = ((np.sqrt(spare) - self.gamma) / self.backoff) ** 2
-        np.maximum(spare, 0.0, out=spare)
+            each = np.minimum(made / self.counted, self._spare(self.weakest * y))
+            return NoisePlan(n, y, np.repeat(each[:, None], self.power.shape[1], axis=1))
+        spare = self._spare(self.power * y[:, None])
         whole = spare.sum(axis=1)
-        spare *= np.divide(made, whole, out=np.zeros(n.size), where=whole > 0.0)[:, None]
+        used = np.divide(made, whole, out=np.zeros(n.size), where=whole > 0.0)
+        spare *= np.minimum(used, 1.0)[:, None]
         return NoisePlan(n, y, spare)
+
+    def _spare(self, received: Floats) -> Floats:
+        """Largest artificial noise that a device with q_k y = `received` can send; reuses the array."""
+        if self.backoff is None:
+            received -= self.gamma**2
+            return np.maximum(received, 0.0, out=received)
+        return np.asarray((np.maximum(np.sqrt(received) - self.gamma, 0.0) / self.backoff) ** 2)
 
     def _noise(self, y: Floats) -> Floats:
         load = self.counted * self.gamma**2

@@ -3,7 +3,8 @@
 As printed unless a correction is named; for reproducing, not for protecting anybody. All rest on the receiver's noise,
 artificial noise is never used (E1). The numbers are those of privacy.md section 1.6:
 
-    E2  case_test       full power is tested for with 2P/(K N0), a K too many: it then overspends up to K times.
+    E2  case_test       full power is tested for with 2P/(K N0), a K too many: it then overspends up to K times
+                        (K = 5: epsilon 5 at delta 0.01 is really 12.5).
                         Corrected: full power if and only if the budget covers it.
     E3  additive_noise  the bound multiplies the noise by S/b, the batch's variance, so that full batches would have no
                         noise floor. Corrected: eta^2 L r m^2 / (2 (K c)^2). The schedule does not change.

@@ -54,10 +54,12 @@ def sign_schedule(weights: ArrayLike, caps: ArrayLike, devices: int, error: floa
     w, cap = checked_caps(weights, caps)
     if cap.sum() <= 0.5 * rho * (1.0 - SLACK):
         return cap.copy()
-    # Only u up to the budget matters, and beyond u = 100 the strongest vote is certain.
-    top = min(0.5 * rho, 100.0)
-    axis = np.linspace(np.log(top) - 80.0, np.log(top), _POINTS)
-    slope = np.log(np.maximum(drift_slope(np.exp(axis), devices, error), 1e-300))
+    # Only u up to the budget matters, and only while a louder round would still gain anything.
+    axis = np.linspace(np.log(0.5 * rho) - 80.0, np.log(0.5 * rho), _POINTS)
+    with np.errstate(divide="ignore"):
+        slope = np.log(drift_slope(np.exp(axis), devices, error))
+    gains = slope > -30.0
+    axis, slope = axis[gains], slope[gains]
     log_weight = np.log(w / w.max())
 
     def snr(level: float) -> Floats:
@@ -65,7 +67,7 @@ def sign_schedule(weights: ArrayLike, caps: ArrayLike, devices: int, error: floa
         u = np.exp(np.interp(np.log(level) + log_weight, -slope, axis))
         return np.asarray(np.minimum(u, cap))
 
-    full = np.minimum(top, cap)
+    full = np.minimum(np.exp(axis[-1]), cap)
     if full.sum() <= 0.5 * rho * (1.0 - SLACK):
         return full
     return snr(largest_level(lambda x: float(snr(x).sum()), 0.5 * rho))

@@ -58,7 +58,7 @@ def test_a_flat_schedule_is_the_plain_calibration() -> None:
 
 
 def test_with_sampling_the_scale_certifies_and_is_near_the_best() -> None:
-    shape = levels(decaying(200, 0.99), 6)
+    shape = levels(decaying(200, 0.99), 3)
     scale = schedule_scale(2.0, DELTA, 0.05, shape)
     assert schedule_epsilon(0.05, scale * shape, DELTA) <= 2.0
     assert schedule_epsilon(0.05, scale * shape * 0.995, DELTA) > 2.0
