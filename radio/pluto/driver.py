@@ -6,6 +6,7 @@ only libiio 0.x transmits cyclic buffers whole through pyadi-iio 0.0.21.
     InputError
     └── PlutoError          what a unit or its driver refused; one line, with the next step
         ├── DriverError     libiio or its bindings are missing or of the wrong generation
+        ├── UnitBusy        another client has what is asked for
         └── ConnectionLost  the unit went away, or stopped answering; opening it again may help
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -38,7 +40,7 @@ _WORDS = {
     errno.EACCES: "not permitted; on Linux install the Pluto's udev rule (53-adi-plutosdr-usb.rules) for USB access",
     errno.EPERM: "not permitted; on Linux install the Pluto's udev rule (53-adi-plutosdr-usb.rules) for USB access",
     errno.EINVAL: "the unit refused the value; see what it allows with: pairzero radio probe",
-    errno.EPIPE: "the connection is gone; check cable and power, then: pairzero radio find",
+    errno.EPIPE: "no answer, or the connection is gone; check cable and power, then: pairzero radio find",
     errno.ECONNRESET: "the connection is gone; check cable and power, then: pairzero radio find",
     errno.EIO: "input/output error; unplug the unit and plug it in again",
 }
@@ -49,6 +51,10 @@ class PlutoError(InputError):
 
 
 class DriverError(PlutoError):
+    pass
+
+
+class UnitBusy(PlutoError):
     pass
 
 
@@ -76,13 +82,6 @@ def load() -> tuple[ModuleType, ModuleType]:
     return iio, adi
 
 
-def is_lost(error: BaseException) -> bool:
-    """Whether the unit, and not the request, is what failed."""
-    if isinstance(error, PlutoError):
-        return isinstance(error, ConnectionLost)
-    return isinstance(error, OSError) and error.errno in _LOST
-
-
 def explain(error: BaseException, uri: str, doing: str) -> PlutoError:
     """The driver's error as one of ours."""
     number = error.errno if isinstance(error, OSError) else None
@@ -91,7 +90,7 @@ def explain(error: BaseException, uri: str, doing: str) -> PlutoError:
             f"{uri}: {doing}: {str(error).strip() or type(error).__name__}; see pairzero radio probe {uri}"
         )
     name = os.strerror(number)
-    kind = ConnectionLost if number in _LOST else PlutoError
+    kind = ConnectionLost if number in _LOST else UnitBusy if number == errno.EBUSY else PlutoError
     return kind(f"{uri}: {doing}: {_WORDS.get(number, 'try again, or unplug the unit and plug it in again')} ({name})")
 
 
@@ -103,6 +102,8 @@ def explained(uri: str, doing: str) -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
+        # The traceback's frames hold the driver's buffer, which would outlive its context and end the process.
+        traceback.clear_frames(error.__traceback__)
         raise explain(error, uri, doing) from error
     except Exception as error:
         # pyadi-iio raises plain Exception; anything more particular is a defect and must show itself.

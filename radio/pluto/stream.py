@@ -10,6 +10,7 @@ begins a new epoch.
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -122,6 +123,7 @@ class _Drain(threading.Thread):
                 buffer.refill()
                 block = buffer.read()
             except BaseException as error:  # told to whoever waits
+                traceback.clear_frames(error.__traceback__)
                 with self._changed:
                     self._failure = error
                     self._changed.notify_all()

@@ -14,14 +14,14 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radio.pluto import exits
-from radio.pluto.driver import ConnectionLost, PlutoError, explained
+from radio.pluto.driver import ConnectionLost, PlutoError, UnitBusy, explained
 from radio.pluto.permit import TransmitPermit
 from radio.pluto.scan import find_serial
 from radio.pluto.stream import ADC_FULL_SCALE, ReceiveStream
@@ -32,6 +32,8 @@ from radio.pluto.weight import PROOF, measure_weights, probe_wave
 START_LAG_S = 0.05
 CALIBRATION_STEP_HZ = 100e6  # LO moves beyond this calibrate the transmitter, at near full drive
 LO_TOLERANCE_HZ = 10.0  # two steps of the synthesiser
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _taken: dict[str, PlutoRadio] = {}
@@ -83,6 +85,7 @@ class PlutoRadio:
         self._origin = 0  # clock of the stream's first sample
         self._reconnect_s = reconnect_s
         self._timeout_s = timeout_s
+        self._busy_until = 0.0
         self._closed = self._rate_set = False
         self._sending = Transmission(unit, permit, antenna_gain_dbi, cable_loss_db)
         _taken[self._identity] = self
@@ -233,7 +236,7 @@ class PlutoRadio:
                 if self._sending.loopback:
                     raise
                 self._recover(error)
-                self._sending.start(samples, cyclic)
+                self._patiently(lambda: self._sending.start(samples, cyclic))
         except BaseException:
             self._silence_quietly()
             raise
@@ -270,8 +273,7 @@ class PlutoRadio:
         try:
             with explained(self._unit.uri, "receive"):
                 if self._stream is None:
-                    blocks, size, drain = self._ring
-                    self._stream = ReceiveStream(self._unit.adc, blocks, size, drain=drain)
+                    self._stream = self._patiently(self._new_stream)
                     self._origin = self.clock_samples
                     self.clock_epoch += 1
                 taken = self._stream.take(n)
@@ -288,6 +290,21 @@ class PlutoRadio:
             _log.warning("%s: samples were lost; this reception counts for nothing", self._unit.name)
             return self._lost(n)
         return (taken.codes.astype(np.float64) / ADC_FULL_SCALE).reshape(-1).view(np.complex128)
+
+    def _new_stream(self) -> ReceiveStream:
+        blocks, size, drain = self._ring
+        with explained(self._unit.uri, "receive"):
+            return ReceiveStream(self._unit.adc, blocks, size, drain=drain)
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """`action`; while a unit opened again still holds what its lost client had open, over and over."""
+        while True:
+            try:
+                return action()
+            except UnitBusy:
+                if time.monotonic() > self._busy_until:
+                    raise
+                time.sleep(0.02)
 
     @staticmethod
     def _lost(n: int) -> NDArray[np.complex128]:
@@ -364,6 +381,7 @@ class PlutoRadio:
                     ) from error
                 time.sleep(0.1)
         self._unit = unit
+        self._busy_until = time.monotonic() + self._reconnect_s
         self._sending.attach(unit)
         self._sending.silence()
         unit.set("gain_mode", "manual")
@@ -384,7 +402,8 @@ class PlutoRadio:
         self._closed = True
         try:
             self._close_stream()
-            self._sending.silence()
+            if not self._unit.closed:  # else it was lost, and did not come back
+                self._sending.silence()
         except ConnectionLost as error:
             _log.warning("%s: not silenced, because the connection is lost (%s)", self._unit.uri, error)
         finally:

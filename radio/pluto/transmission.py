@@ -87,18 +87,18 @@ class Transmission:
 
     def start(self, samples: NDArray[np.complex128], cyclic: bool) -> None:
         """Send what was checked, at weight 1."""
-        unit, sdr = self._unit, self._unit.sdr
+        unit = self._unit
         # A cyclic block of the DMA is a whole number of 8 bytes.
         wave = np.tile(samples, 2) if cyclic and samples.size % 2 else samples
         quantised, clipped = self._converter.convert(wave)
-        sdr.tx_destroy_buffer()
+        unit.end_transmission()
         self._stage.set(1.0)
         self._wave, self._cyclic, self._silent = samples, cyclic, False
         with explained(unit.uri, "transmit"):
             if not self.loopback:
                 unit.set("transmit_lo_off", "0")
-            sdr.tx_cyclic_buffer = cyclic
-            sdr.tx(np.rint(quantised * DAC_FULL_SCALE))
+            unit.sdr.tx_cyclic_buffer = cyclic
+            unit.sdr.tx(np.rint(quantised * DAC_FULL_SCALE))
             if self._duty is not None and not self.loopback:
                 self._duty.on()
                 unit.set("transmit_gain", f"{self.gain_db:.2f}")
@@ -138,13 +138,13 @@ class Transmission:
         try:
             self._unit.set("transmit_gain", f"{self.least_gain_db:.2f}")
         finally:
-            self._unit.sdr.tx_destroy_buffer()
+            self._unit.end_transmission()
         self._silent = True
 
     def silence(self) -> None:
         """As `stop`, and everything else that could make a signal is switched off; whatever was thought to be known."""
         self._ended()
-        self._unit.sdr.tx_destroy_buffer()
+        self._unit.end_transmission()
         self._stage.forget()
         self._unit.silence()
         self.loopback, self._silent = False, True

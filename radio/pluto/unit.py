@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from radio.pluto.driver import PlutoError, explained, load
+from radio.pluto.driver import ConnectionLost, PlutoError, explained, load
 
 PHY, ADC, DAC = "ad9361-phy", "cf-ad9361-lpc", "cf-ad9361-dds-core-lpc"
 LEAST_RATE_SPS = 521e3  # of the AD9361's own filters: FIR by 4, the rest by 48
@@ -96,6 +96,16 @@ class Unit:
         self.serial = facts.get("hw_serial", "").strip()
         self.firmware = facts.get("fw_version", "unknown")
         self.iiod = ".".join(str(part) for part in context.version[:2])
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def end_transmission(self) -> None:
+        """Destroy the transmit buffer, which ends what it sends. Safe to call at any time."""
+        if not self._closed:
+            with explained(self.uri, "stop transmitting"):
+                self.sdr.tx_destroy_buffer()
 
     @property
     def name(self) -> str:
@@ -188,7 +198,7 @@ class Unit:
 
     def _find(self, device: str, channel: str, output: bool, attribute: str) -> Any:
         if self._closed:
-            raise PlutoError(f"{self.uri}: this unit is closed; open it again")
+            raise ConnectionLost(f"{self.uri}: this unit is closed; open it again")
         owner = self.context.find_device(device)
         if channel == "debug":
             attributes = owner.debug_attrs
