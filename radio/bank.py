@@ -109,7 +109,8 @@ class RadioBank:
         guard = self.guard_samples if waves else 0
         heard = self._receiver.receive(guard + length)
         self.mute()
-        label = "idle" if not waves else "pilot" if self._phase == "sound" else "payload"
+        together = "pilot" if len(waves) == 1 else "reference"
+        label = "idle" if not waves else together if self._phase == "sound" else "payload"
         who = {"device": next(iter(waves))} if len(waves) == 1 else {"active": sorted(waves)}
         start = self._receiver.clock_samples - heard.size
         mark(self._receiver, label, start, heard.size, guard_samples=guard, **(who if waves else {}))

@@ -1,7 +1,8 @@
 """Coherent over-the-air aggregation over any radios that share a reference clock.
 
 A round is: idle slot, pilot sweeps (`sound`), then one slot for each perturbation in which all active devices send
-their tone at complex amplitude precoder * x_k at the same time and the receiver projects the sum once (`aggregate`).
+their tone at complex amplitude precoder * x_k at the same time and the receiver projects the sum once, and a slot of known
+payloads that tells whether the channel is still the sounded one (`aggregate`).
 A device's start offset and phase must hold from its pilot to the payload: one trigger or one time base a round, or, where
 every start is late by an unknown time, one start a round (`hold`): the tone runs on, and pilots and payloads are weights on
 it. Without a shared clock nothing holds; sounding finds the phases moved and the round is an erasure that says so.
@@ -23,11 +24,12 @@ from radio.converter import Converter
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
 from radio.marker import mark
-from radio.outlier import block_statistics, floor_change
-from radio.pilot import PilotSettings, csi_variance, saturated_fraction
+from radio.misalignment import csi_variance, mean_projection
+from radio.pilot import PilotSettings
 from radio.radio import Radio, clock_epoch
+from radio.slot_check import REFERENCE_LEVEL, Reference, SlotJudge
 from radio.sounding import LOST_COUNT, Sounding, hold, sound_pilots
-from radio.tone import Tone, ToneEstimate, phasor
+from radio.tone import Tone, phasor
 
 COHERENT = Mode("coherent", "complex", ("own", "others", "receiver"), plan_inversion)
 
@@ -36,13 +38,17 @@ class CoherentAir:
     """`Air` by tone projection and channel inversion.
 
     `Received.variance` is that of the receiver's noise and of the channel estimates' errors, the latter for payloads
-    uniform in [-X, X] (mean square X^2 / 3, X the plan's `payload_peak`) and for the start of the air slots: with an offset
-    that is estimated, later slots are worse. `Received.snr_db` is of the noise alone.
+    uniform in [-X, X] (mean square X^2 / 3, X the plan's `payload_peak`). Where an offset is estimated, the phases' errors
+    grow from slot to slot; what they take from a sum on average is given back (`misalignment`). `Received.snr_db` is of the
+    noise alone.
 
-    A receive gain that moves between pilots and payloads is found by `receive_gain_db` of the receiver, and, where a radio
-    does not know its own gain, by the noise floor under the tone (`floor_change`): a window of 4096 samples tells a fall of
-    0.7 dB, and a rise of as much and of what the signals may add to the floor by the pilots' evidence.
-    Less than that, and a change where quantisation or our own phase noise is the floor, stays hidden.
+    After the payloads comes a reference slot: everybody sends X/2, and the sum must be n X/2. A receive gain that moves
+    without the radio's telling, a channel that is not the sounded one, a device that has died, a carrier that began with the
+    payloads are errors of the reference as well, and erase. With deviation d, what can pass is |d| <= 0.02 (the tolerance)
+    + 4.9 standard deviations of the reference by noise and pilots, which is an error of d times the sum: below 2 % of
+    full scale where the SNR is high, within the sums' own noise where it is low. A d beyond 3 standard deviations
+    that passes is in `Received.variance`, as (d total)^2. What moves to and fro between the slots stays hidden.
+    Before that, the noise floor under the tone tells large changes of gain (`floor_change`).
 
     Args:
         transmitters: K radios, one for each device.
@@ -61,6 +67,7 @@ class CoherentAir:
         distortion_dbc: residual, relative to the signal, that is our own (converters, offset within the window).
         max_saturated: fraction of ADC samples at full scale beyond which a slot is erased.
         truncation: default of `plan`: a device below this fraction of the mean gain power is left out.
+        reference_tolerance: how far the reference slot may be off, relative, beyond chance; inf: none is sent.
         hold_samples: None: every pilot and payload is a start of its own. Else one cyclic start a round, this many samples
             to wait for the last of them, then weights; needs `WeighableRadio`s and a shared clock.
         on_phase: called with (round, "sound" | "air") before each; a simulated medium selects its draws there.
@@ -88,6 +95,7 @@ class CoherentAir:
         truncation: float = 0.1,
         offset_range_hz: float = 0.0,
         max_phase_change_deg: float = 10.0,
+        reference_tolerance: float = 0.02,
         hold_samples: int | None = None,
         on_phase: Callable[[int, str], None] | None = None,
     ) -> None:
@@ -96,10 +104,8 @@ class CoherentAir:
         self.devices = len(transmitters)
         self.tone = Tone(window)
         self.guard_samples = guard_samples
-        self.interference = 10.0 ** (interference_db / 10.0)
-        self.distortion = 10.0 ** (distortion_dbc / 10.0)
-        self.max_saturated = max_saturated
         self.truncation = truncation
+        self.reference_tolerance = reference_tolerance
         self.pilots = PilotSettings(
             window=window if pilot_window is None else pilot_window,
             repeats=pilot_repeats,
@@ -110,6 +116,14 @@ class CoherentAir:
             floor_variance=Converter(adc_bits).noise_variance,
             offset_range_hz=offset_range_hz,
             max_phase_change_deg=max_phase_change_deg,
+        )
+        self.judge = SlotJudge(
+            self.tone,
+            guard_samples,
+            self.pilots.floor_variance,
+            10.0 ** (interference_db / 10.0),
+            10.0 ** (distortion_dbc / 10.0),
+            max_saturated,
         )
         if hold_samples is not None:
             if hold_samples < 0 or offset_prior_hz > 0.0 or offset_range_hz > 0.0:
@@ -142,8 +156,8 @@ class CoherentAir:
                 self._receiver,
                 self.tone,
                 self.pilots,
-                interference=self.interference,
-                distortion=self.distortion,
+                interference=self.judge.interference,
+                distortion=self.judge.distortion,
                 hold_samples=self.hold_samples,
             )
         except BaseException:
@@ -185,8 +199,11 @@ class CoherentAir:
         payloads = check_payloads(payloads, plan, self.devices)
         sounding = sounded_state(round_index, self._sounded)
         state = sounding.state
-        count = payloads.shape[1]
-        wanted = np.where(plan.active, plan.precoders, 0.0)[:, None] * np.where(plan.active[:, None], payloads, 0.0)
+        count, active = payloads.shape[1], plan.active
+        checked = math.isfinite(self.reference_tolerance)
+        if checked:
+            payloads = np.hstack([payloads, np.full((self.devices, 1), REFERENCE_LEVEL * plan.payload_peak)])
+        wanted = np.where(active, plan.precoders, 0.0)[:, None] * np.where(active[:, None], payloads, 0.0)
         # Limiting the complex amplitude keeps the waveform a tone; limiting rails would add harmonics.
         sent = wanted / np.maximum(1.0, np.abs(wanted) / (1.0 + 1e-12))
         over = np.abs(wanted) > 1.0 + 1e-12
@@ -195,29 +212,41 @@ class CoherentAir:
         reason = ""
         if sounding.clock_moves or sounding.idle_fault:
             reason = sounding.reason
-        elif not plan.active.any() or not plan.alignment > 0.0:
+        elif not active.any() or not plan.alignment > 0.0:
             reason = "no active device" + (f"; {sounding.reason}" if sounding.reason else "")
         else:
             if self._on_phase is not None:
                 self._on_phase(round_index, "air")
-            for p in range(count):
+            for p in range(payloads.shape[1]):
                 slots += 1
-                heard, start = self._slot(sent[:, p], plan.active, sounding)
+                heard, start = self._slot(sent[:, p], active, sounding)
+                clock = self._receiver.clock_samples
                 mark(
-                    self._receiver, "payload", self._receiver.clock_samples - heard.size, heard.size,
-                    perturbation=p, active=np.flatnonzero(plan.active), guard_samples=self.guard_samples,
+                    self._receiver, "payload" if p < count else "reference", clock - heard.size, heard.size,
+                    perturbation=p, active=np.flatnonzero(active), guard_samples=self.guard_samples,
                     cycles_per_sample=self.tone.cycles_per_sample, tone_start=start,
                 )  # fmt: skip
                 estimate = self.tone.project(heard[self.guard_samples :], start=start)
-                reason = self._fault(heard, start, estimate, sounding, plan)
+                lost = self.hold_samples is not None and clock_epoch(self._receiver) != sounding.clock_epoch
+                reason = LOST_COUNT if lost else self.judge.fault(heard, start, estimate, sounding, plan)
                 if reason:
                     break
-                total[p] = estimate.amplitude.real / plan.alignment
+                phases = self._phase_variance(clock, sounding)
+                kept = float(mean_projection(phases, active))
+                value = estimate.amplitude.real / (plan.alignment * kept)
                 # The idle slot and this one know the floor equally well.
                 noise = max((estimate.noise_variance + state.noise_variance) / 2.0, self.pilots.floor_variance)
-                of_noise = noise / (2.0 * self.tone.window * plan.alignment**2)
-                variance[p] = of_noise + self._csi_variance(state, plan)
-                snr_db[p] = 10.0 * math.log10(plan.payload_peak**2 / of_noise) if of_noise > 0.0 else math.inf
+                of_noise = noise / (2.0 * self.tone.window * (plan.alignment * kept) ** 2)
+                errors = csi_variance(state.gains[active], sounding.noise_gain_variance, phases[active], kept)
+                of_csi = plan.payload_peak**2 * float(errors.sum())  # of payloads at their peak
+                if p < count:
+                    total[p], variance[p] = value, of_noise + of_csi / 3.0
+                    snr_db[p] = 10.0 * math.log10(plan.payload_peak**2 / of_noise) if of_noise > 0.0 else math.inf
+                    continue
+                level = REFERENCE_LEVEL * plan.payload_peak
+                reference = Reference.of(value, of_noise + REFERENCE_LEVEL**2 * of_csi, phases[active], level)
+                reason = reference.fault(self.reference_tolerance)
+                variance += reference.variance(total)
             gain_db = self._receiver.receive_gain_db
             if not reason and gain_db != sounding.receive_gain_db:
                 reason = (
@@ -227,6 +256,7 @@ class CoherentAir:
                 self.mute()
         if reason:
             total[:] = variance[:] = snr_db[:] = np.nan
+        slots = min(slots, count)
         power = (np.abs(sent[:, :slots]) ** 2).mean(axis=1) if slots else np.zeros(self.devices)
         with np.errstate(divide="ignore"):
             power_dbfs = 10.0 * np.log10(power)
@@ -274,63 +304,10 @@ class CoherentAir:
             self._sounded = None
         self.mute()
 
-    def _csi_variance(self, state: ChannelState, plan: AirPlan) -> float:
-        """Of the sum, by the channel estimates' errors, for uniform payloads."""
-        active = plan.active
-        pilot_noise = state.noise_variance / (self.pilots.window * self.pilots.repeats)
-        errors = csi_variance(state.gains[active], state.gain_variance[active], pilot_noise)
-        return plan.payload_peak**2 / 3.0 * float(errors.sum())
-
-    def _fault(
-        self, heard: NDArray[np.complex128], start: int, estimate: ToneEstimate, sounding: Sounding, plan: AirPlan
-    ) -> str:
-        """Why this slot cannot be trusted, or ""."""
-        state = sounding.state
-        if self.hold_samples is not None and clock_epoch(self._receiver) != sounding.clock_epoch:
-            return LOST_COUNT
-        if not np.all(np.isfinite(heard.view(np.float64))):
-            return "received samples are not finite"
-        saturated = saturated_fraction(heard)
-        if saturated > self.max_saturated:
-            return f"ADC saturated: {100.0 * saturated:.2g} % of the samples at full scale; lower receive_gain_db"
-        one = (plan.alignment * plan.payload_peak) ** 2
-        signal = one * float(plan.active.sum()) + abs(estimate.amplitude) ** 2
-        allowed = self.interference * state.noise_variance + self.distortion * signal
-        if estimate.residual_power > allowed:
-            above = 10.0 * math.log10(estimate.residual_power / max(state.noise_variance, 1e-300))
-            return f"interference: residual {above:.1f} dB above the sounded noise floor"
-        bins = self.tone.noise_bins
-        floor = self.pilots.floor_variance
-        moved = floor_change(
-            state.noise_variance,
-            max(estimate.noise_variance, floor),
-            bins,
-            added=min(self.distortion, sounding.own_residual) * signal,
-            quantisation=floor,
-        )
-        if moved:
-            change = "rose (or there is interference)" if moved > 0 else "fell (or the idle slot had interference)"
-            return f"the noise {change} since sounding: the receive gain moved; switch automatic gain control off"
-        tone = self.tone.samples(self.tone.window)
-        blocks = block_statistics(
-            heard[self.guard_samples :],
-            tone,
-            estimate.amplitude * complex(self.tone.samples(1, start)[0]),
-            dc=estimate.dc,
-            image=estimate.image,
-            noise_variance=max(estimate.noise_variance, self.pilots.floor_variance),
-            noise_bins=bins,
-        )
-        if blocks.burst and blocks.burst_power > self.distortion * signal:
-            return f"interference: a burst {blocks.burst_db:.1f} dB above the rest of the window"
-        if blocks.wander and blocks.wander_power > self.distortion * signal:
-            away = 10.0 * math.log10(blocks.wander_power / signal)
-            return f"interference: the tone is not steady within the window ({away:.0f} dB of full scale)"
-        # Half as much again as all devices at full scale: the channel's estimates are not that wrong.
-        most = 1.5 * float(np.abs(state.gains[plan.active]).sum()) + 6.0 * estimate.standard_error
-        if abs(estimate.amplitude) > most:
-            return f"interference: received amplitude {abs(estimate.amplitude):.3g}, devices send {most:.3g} at most"
-        return ""
+    def _phase_variance(self, slot_end: int, sounding: Sounding) -> NDArray[np.float64]:
+        """(K,) of the phases' errors in the middle of the slot that ended at the clock `slot_end`."""
+        middle = slot_end - self.tone.window / 2.0
+        return sounding.phase_variance((middle - sounding.reference) / self._receiver.rate_sps)
 
     def mute(self) -> None:
         """Silence every transmitter, even if one of them fails to obey; then report the first failure."""

@@ -87,7 +87,8 @@ _AGC_RANGE_DB = 40.0
 
 
 class GainControl:
-    """A first-order loop in dB, one step for each `agc_time_s`. Its gain is kept from one capture to the next."""
+    """A first-order loop in dB, one step for each `agc_time_s` or the part of it that a capture leaves. Its gain is kept
+    from one capture to the next."""
 
     def __init__(self, settings: Impairments, rate_sps: float) -> None:
         self._block = max(1, round(settings.agc_time_s * rate_sps))
@@ -98,12 +99,14 @@ class GainControl:
         """(n,) at the gain the loop arrives at; a step changes the samples after the block it was measured in."""
         edges = np.arange(0, samples.size, self._block)
         power = np.add.reduceat(samples.real**2 + samples.imag**2, edges)
-        power /= np.minimum(self._block, samples.size - edges)
+        lengths = np.minimum(self._block, samples.size - edges)
+        power /= lengths
+        reached = -np.expm1(-lengths / self._block)
         gains = np.empty(edges.size)
         for i, before in enumerate(power):
             gains[i] = self.correction_db
             now = before * 10.0 ** (self.correction_db / 10.0)
             error = 10.0 * math.log10(self._target / max(now, 1e-20))
-            step = (1.0 - math.exp(-1.0)) * error
+            step = float(reached[i]) * error
             self.correction_db = min(_AGC_RANGE_DB, max(-_AGC_RANGE_DB, self.correction_db + step))
         return np.asarray(samples * np.repeat(10.0 ** (gains / 20.0), self._block)[: samples.size])

@@ -25,7 +25,7 @@ def mark(receiver: Radio, label: str, start: int, length: int, **facts: Any) -> 
 
     Args:
         receiver: the radio that listened.
-        label: "idle", "pilot" or "payload"; other words are allowed and appear in figures as they are.
+        label: "idle", "pilot", "payload" or "reference"; other words are allowed and appear in figures as they are.
         start: `clock_samples` of the first sample.
         length: samples.
         facts: what else there is to know, public facts only: `device`, `sweep`, `perturbation`, `active` (device

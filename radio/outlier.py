@@ -13,10 +13,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtri
+from scipy.special import fdtri, ndtri
 
 FALSE_ALARM = 1e-6
-_MEDIAN_DEGREES = 2.0 * math.log(2.0) ** 2  # degrees of freedom for each bin of a variance from the median
+DEVIATIONS = -float(ndtri(FALSE_ALARM / 2.0))  # standard deviations of a Gaussian that chance explains
+MEDIAN_DEGREES = 2.0 * math.log(2.0) ** 2  # degrees of freedom for each bin of a variance from the median
 
 
 def block_count(window: int) -> int:
@@ -85,7 +86,7 @@ def block_statistics(
     deviations = np.einsum("ij,ij->i", blocks, tone[:used].conj().reshape(count, length)) / length
     spread = float((np.abs(deviations) ** 2).mean())
     by_noise = max(noise_variance, 1e-300) / length * (count - 1) / count
-    bound = _limit(2.0 * (count - 1), _MEDIAN_DEGREES * noise_bins, FALSE_ALARM)
+    bound = _limit(2.0 * (count - 1), MEDIAN_DEGREES * noise_bins, FALSE_ALARM)
     return BlockStatistics(
         burst_power=float(power[largest] - others),
         burst_db=10.0 * math.log10(max(float(ratio), 1e-300)),
@@ -101,23 +102,33 @@ def noise_limit(bins: int, floor_bins: int, trials: int = 1) -> float:
     An F test: a bin is exponentially distributed, and the floor is the median of `floor_bins` of them. The chance is that
     of the largest of `trials` such means.
     """
-    return _limit(2.0 * bins, _MEDIAN_DEGREES * floor_bins, FALSE_ALARM / trials)
+    return _limit(2.0 * bins, MEDIAN_DEGREES * floor_bins, FALSE_ALARM / trials)
 
 
-def floor_change(before: float, now: float, bins: int, *, added: float = 0.0, quantisation: float = 0.0) -> int:
+def floor_change(
+    before: float,
+    now: float,
+    bins: int,
+    *,
+    degrees: float = MEDIAN_DEGREES,
+    added: float = 0.0,
+    quantisation: float = 0.0,
+) -> int:
     """1 or -1 if the noise floor rose or fell since sounding by more than chance and what we add ourselves, else 0.
 
-    An F test at `FALSE_ALARM`; 4087 bins (a window of 4096) tell 0.7 dB. Quantisation below one step is no white noise:
-    its power is between 0 and 3 times the usual step^2 / 6, which both directions allow for.
+    An F test at `FALSE_ALARM`; medians of 4087 bins (a window of 4096) tell 0.7 dB, means of 4096 samples 0.45 dB.
+    Quantisation below one step is no white noise: its power is between 0 and 3 times the usual step^2 / 6, which both
+    directions allow for.
 
     Args:
-        before: E|n|^2 per complex sample as sounded, from the median of `bins` bins.
+        before: E|n|^2 per complex sample as sounded, from `bins` bins or samples.
         now: of the payload slot, likewise.
         bins: of either estimate.
+        degrees: of freedom for each of them: `MEDIAN_DEGREES` of a median, 2 of a mean.
         added: what the signal itself may add to `now` (phase noise, distortion). It hides a rise of its own size.
         quantisation: the converter's noise, the least of both.
     """
-    limit = _limit(_MEDIAN_DEGREES * bins, _MEDIAN_DEGREES * bins, FALSE_ALARM)
+    limit = _limit(degrees * bins, degrees * bins, FALSE_ALARM)
     if now > limit * (before + 2.0 * quantisation + added):
         return 1
     return -1 if limit * (now + 3.0 * quantisation) < before else 0
@@ -130,5 +141,5 @@ def gain_dropped(noise_before: float, noise_now: float, bins: int) -> bool:
     """
     if not (noise_before > 0.0 and noise_now >= 0.0):
         return False
-    limit = _limit(_MEDIAN_DEGREES * bins, _MEDIAN_DEGREES * bins, FALSE_ALARM)
+    limit = _limit(MEDIAN_DEGREES * bins, MEDIAN_DEGREES * bins, FALSE_ALARM)
     return noise_now * max(2.0, limit) < noise_before

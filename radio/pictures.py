@@ -22,8 +22,8 @@ from radio.recording import Mark, Recording
 from radio.tone import phasor
 
 NOTHING_DB = -200.0  # where a power of exactly zero is drawn
-COLOURS = {"idle": MUTED, "pilot": BLUE, "payload": ORANGE}
-OTHER_COLOURS = (GREEN, PURPLE, "#c28800", "#7a6a53")
+COLOURS = {"idle": MUTED, "pilot": BLUE, "payload": ORANGE, "reference": GREEN}
+OTHER_COLOURS = (PURPLE, "#c28800", "#7a6a53")
 MOST_KINDS = 5  # lines of a spectrum and words of a legend
 MOST_LABELS = 40  # slots that are named one by one
 MOST_COLOURS = 7  # devices that are told apart by colour
@@ -338,7 +338,9 @@ def _short(mark: Mark) -> str:
 
 
 def _plural(label: str) -> str:
-    return {"pilot": "pilots", "payload": "payloads", "capture": "whole capture"}.get(label, label)
+    return {"pilot": "pilots", "payload": "payloads", "reference": "references", "capture": "whole capture"}.get(
+        label, label
+    )
 
 
 def _colours(labels: Iterable[str]) -> dict[str, str]:

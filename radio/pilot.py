@@ -78,9 +78,9 @@ class PilotSettings:
 class GainEstimate:
     """One device's channel, referred to the instant `reference` of the receiver's clock.
 
-    `variance` = noise / N + |h|^2 Var(omega) (reference - mean time)^2: noise in the gain, and the phase that the error
-    of the offset adds on the way from the pilots to the reference. `residual_power` is what the model does not explain.
-    `margin` is the log of how much likelier the offset is than the best one a lobe away.
+    `variance` = noise / N + |h|^2 `phase_variance`: noise in the gain, and the phase Var(omega) (reference - mean time)^2
+    that the error of the offset adds on the way from the pilots to the reference. `residual_power` is what the model does
+    not explain. `margin` is the log of how much likelier the offset is than the best one a lobe away.
     """
 
     gain: complex
@@ -89,26 +89,7 @@ class GainEstimate:
     offset_variance: float
     residual_power: float
     margin: float = math.inf
-
-
-def csi_variance(
-    gains: NDArray[np.complex128], gain_variance: NDArray[np.float64], noise_variance: float
-) -> NDArray[np.float64]:
-    """(K,) mean squared error E[(Re(h / h_hat) - 1)^2] of a unit payload inverted by its estimated gain, to leading order.
-
-    The pilots' noise n falls on the real dimension with half its power; a phase s, of the offset's error, with
-    E[(cos s - 1)^2] = 3/4 E[s^2]^2 (pluto.md section 4, expanded):
-
-        n / (2 |h|^2) + 3/4 ((gain_variance - n) / |h|^2)^2
-
-    Args:
-        gains: (K,) estimates h_hat, none of them 0.
-        gain_variance: (K,) of the estimates, noise and phase.
-        noise_variance: n, of an estimate by the noise in its pilots alone: E|n|^2 / (pilot samples).
-    """
-    power = np.abs(gains) ** 2
-    phase = np.maximum(gain_variance - noise_variance, 0.0) / power
-    return np.asarray(noise_variance / (2.0 * power) + 0.75 * phase**2)
+    phase_variance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -217,6 +198,7 @@ def estimate_gain(
     return GainEstimate(
         gain=middle * complex(np.exp(1j * omega * elapsed)),
         variance=noise_variance / total + abs(middle) ** 2 * omega_variance * elapsed**2,
+        phase_variance=omega_variance * elapsed**2,
         offset_hz=omega * to_hz + offset_mean_hz,
         offset_variance=omega_variance * to_hz**2,
         residual_power=max(0.0, float(np.vdot(pilots, pilots).real) / total - abs(middle) ** 2),

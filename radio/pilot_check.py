@@ -115,7 +115,9 @@ class PilotJudge:
                 return elsewhere
         if disturbed:
             above = 10.0 * math.log10(estimate.residual_power / max(self.noise_variance, 1e-300))
-            return f"interference in its pilot: residual {above:.1f} dB above the idle slot's noise"
+            return (
+                f"interference in its pilot, or a gain that moves: residual {above:.1f} dB above the idle slot's noise"
+            )
         if moves:
             return "its pilot is not steady: interference, or a gain that moves (switch automatic gain control off)"
         if weak:

@@ -37,6 +37,8 @@ class Sounding:
         state: the channel, as every mode states it.
         reference: receiver's clock that gains and offsets refer to.
         offset_variance_hz2: (K,) variance of `state.offset_hz`.
+        phase_std: (K,) radians rms that the offsets' errors add to the gains' phases, up to `reference`.
+        noise_gain_variance: of every gain, by the noise in its pilots alone.
         phase_change_deg: (K,) largest change of phase, against the model, from a part of a device's pilots to another.
         phase_change_standard_error_deg: (K,) what noise makes of it.
         dc: constant at the receiver in the all-off slot, ADC full scale = 1; standard error sqrt(noise / window).
@@ -54,6 +56,8 @@ class Sounding:
     state: ChannelState
     reference: int
     offset_variance_hz2: NDArray[np.float64]
+    phase_std: NDArray[np.float64]
+    noise_gain_variance: float
     phase_change_deg: NDArray[np.float64]
     phase_change_standard_error_deg: NDArray[np.float64]
     dc: complex
@@ -64,6 +68,10 @@ class Sounding:
     receive_gain_db: float
     clock_moves: bool
     clock_epoch: int = 0
+
+    def phase_variance(self, seconds: float) -> NDArray[np.float64]:
+        """(K,) rad^2, of the phases by the offsets' errors, `seconds` after `reference`."""
+        return np.asarray((self.phase_std + 2.0 * np.pi * np.sqrt(self.offset_variance_hz2) * seconds) ** 2)
 
     @property
     def reason(self) -> str:
@@ -219,6 +227,8 @@ def sound_pilots(
         state=state,
         reference=reference,
         offset_variance_hz2=np.array([e.offset_variance for e in estimates]),
+        phase_std=np.sqrt([e.phase_variance for e in estimates]),
+        noise_gain_variance=noise_variance / (settings.window * settings.repeats),
         phase_change_deg=change,
         phase_change_standard_error_deg=change_error,
         dc=idle.dc,

@@ -4,9 +4,10 @@ A projection over N samples of white noise is circular Gaussian of variance E|n|
 reference clock nothing is left out but the converters:
 
     h_hat = h + CN(0, E|n|^2 / (R N_pilot)),   b = eta / h_hat,   eta = min_active |h_hat| A_max / X
-    total = Re(sum_k h_k b_k x_k) / eta + N(0, E|n|^2 / (2 M eta^2))
+    total = [Re(sum_k h_k b_k x_k) / eta + N(0, E|n|^2 / (2 M eta^2))] / c
 
-`Received.variance` and `snr_db` are what `CoherentAir` states.
+c is what the phases' errors leave of a sum on average (`misalignment`; 1 with one clock). `Received.variance` and `snr_db`
+are what `CoherentAir` states; its reference slot changes nothing here and is left out.
 
 With a residual carrier offset, the offset's estimate is off by a Gaussian of the posterior variance of `estimate_gain`, and
 each device's phase in slot p by that times the time from the middle of its pilots to the middle of the slot (the loss within
@@ -25,21 +26,12 @@ from radio.coherent import COHERENT
 from radio.equalisation import power_dbfs, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads, plan_inversion
-from radio.pilot import csi_variance
+from radio.misalignment import csi_variance, mean_projection, misalignment
 from radio.symbol_channel import SymbolChannel, complex_normal
 from radio.tone import SMALLEST_WINDOW
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
-
-
-def misalignment(amplitude_std: float, phase_std: float) -> float:
-    """E[(Re((1 + a) e^{j theta}) - 1)^2] of Gaussian errors a and theta (radians): a unit payload's mean squared error.
-
-    (1 + s_a^2)(1 + e^{-2 s^2}) / 2 - 2 e^{-s^2/2} + 1
-    """
-    turned = np.exp(-2.0 * phase_std**2)
-    return float((1.0 + amplitude_std**2) * (1.0 + turned) / 2.0 - 2.0 * np.exp(-(phase_std**2) / 2.0) + 1.0)
 
 
 def coherent_mse(
@@ -119,10 +111,20 @@ class CoherentStatistics:
         last = (devices - 1 - np.arange(devices)) * slot + self.pilot_window / 2.0
         return np.asarray(last + (self.pilot_repeats - 1) * devices * slot / 2.0)
 
+    def _age(self, devices: int, slot: int | NDArray[np.int64]) -> Floats:
+        """(..., K) samples from the middle of each device's pilots to the middle of payload slot `slot`."""
+        slots = slot * (self.guard_samples + self.window) + self.guard_samples + self.window / 2.0
+        return np.asarray(self.ages(devices) + slots)
+
     def turned(self, errors: Floats, slot: int | NDArray[np.int64]) -> Complexes:
         """(..., K) rotation that the offsets' errors cause in payload slot `slot` of the round."""
-        age = self.ages(errors.shape[-1]) + slot * (self.guard_samples + self.window)
-        return np.asarray(np.exp(-1j * errors * (age + self.guard_samples + self.window / 2.0)))
+        return np.asarray(np.exp(-1j * errors * self._age(errors.shape[-1], slot)))
+
+    def phase_variance(self, estimates: Complexes, noise_variance: float, slot: int | NDArray[np.int64]) -> Floats:
+        """(..., K) of that rotation's angle, as the receiver knows it."""
+        if self.offset_std == 0.0:
+            return np.zeros(np.broadcast_shapes(estimates.shape, np.shape(slot)))
+        return self.offset_variance(estimates, noise_variance) * self._age(estimates.shape[-1], slot) ** 2
 
     def rounds(
         self, gains: Complexes, values: Floats, noise_variance: float, draws: np.random.Generator
@@ -149,7 +151,8 @@ class CoherentStatistics:
         if self.offset_std > 0.0:
             arrived = arrived * self.turned(errors, 0)
         noise = np.sqrt(noise_variance / (2.0 * self.window)) * draws.standard_normal(alignment.shape)
-        total = arrived.real.sum(axis=-1) + noise / alignment
+        kept = mean_projection(self.phase_variance(estimates, noise_variance, 0), active)
+        total = (arrived.real.sum(axis=-1) + noise / alignment) / kept
         return np.where(active.any(axis=-1), total, np.nan), active
 
     def _least(self, noise_variance: float) -> float:
@@ -239,9 +242,14 @@ class SymbolCoherentAir:
             turned = self.statistics.turned(errors[None, :], np.arange(count)[:, None]).T if errors.any() else 1.0
             received = (gains[:, None] * turned * sent).sum(axis=0)
             received = received + complex_normal(self._channel.draws(round_index, "air"), (count,), noise / window)
-            total = received.real / plan.alignment
-            of_noise = np.full(count, noise / (2.0 * window * plan.alignment**2))
-            variance = of_noise + self._csi_variance(round_index, plan)
+            estimates = self._sounded(round_index)[1]
+            phases = self.statistics.phase_variance(estimates, noise, np.arange(count)[:, None])  # (P, K)
+            kept = mean_projection(phases, np.broadcast_to(plan.active, phases.shape))
+            total = received.real / (plan.alignment * kept)
+            of_noise = noise / (2.0 * window * (plan.alignment * kept) ** 2)
+            pilot_noise = noise / (self.statistics.pilot_window * self.statistics.pilot_repeats)
+            errors_of = csi_variance(estimates[plan.active], pilot_noise, phases[:, plan.active], kept[:, None])
+            variance = of_noise + plan.payload_peak**2 / 3.0 * errors_of.sum(axis=-1)
         return Received(
             total=total,
             variance=variance,
@@ -251,13 +259,6 @@ class SymbolCoherentAir:
             clipped=clipped.astype(np.int64),
             transmit_power_dbfs=power_dbfs(np.abs(sent)),
         )
-
-    def _csi_variance(self, round_index: int, plan: AirPlan) -> float:
-        estimates, noise = self._sounded(round_index)[1][plan.active], self._channel.noise_variance
-        pilot_noise = noise / (self.statistics.pilot_window * self.statistics.pilot_repeats)
-        # Of all devices, whose number sets the time between their pilots; then of those that send.
-        variance = self.statistics.gain_variance(self._sounded(round_index)[1], noise)[plan.active]
-        return plan.payload_peak**2 / 3.0 * float(csi_variance(estimates, variance, pilot_noise).sum())
 
     def close(self) -> None:
         """Nothing to give back."""

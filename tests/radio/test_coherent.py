@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,13 @@ from radio.air import AirPlan, ChannelState
 from radio.coherent import CoherentAir
 from radio.errors import InputError
 from radio.fading import Fading
+from radio.impairments import Impairments
 from radio.inversion import plan_inversion
 from radio.loopback import LoopbackRadio
-from radio.loopback_air import loopback_parts
+from radio.loopback_air import coherent_on, loopback_parts
 from radio.medium import Interferer, Medium
 from radio.streams import stream
+from radio.surroundings import from_settings
 
 
 def true_state(medium: Medium, air: CoherentAir, state: ChannelState) -> ChannelState:
@@ -45,6 +48,7 @@ def test_error_is_the_closed_form_with_misalignment(phase_deg: float, amplitude_
     """MSE = K E[p^2] ((1 + s_a^2)(1 + e^{-2 s^2})/2 - 2 e^{-s^2/2} + 1) + noise (pluto.md section 4)."""
     devices, rounds, sigma = 8, 1000, np.deg2rad(phase_deg)
     medium, air = loopback_parts(devices, 5, fading="static", snr_db=50.0, window=128)
+    air.reference_tolerance = math.inf  # injected errors are what it would refuse
     plan = plan_inversion(true_state(medium, air, air.sound(0)), 2.0)
     draws = stream(2, "misaligned", int(phase_deg))
     errors = []
@@ -173,6 +177,52 @@ def test_variance_holds_the_errors_of_the_channel_estimates(snr_db: float, offse
         assert not got.erased, got.reason
         ratios.append((got.total[0] - payloads[plan.active].sum()) ** 2 / got.variance[0])
     assert 0.7 < np.mean(ratios) < 1.4  # 1 +- 3 sqrt(2 / 250), and later pilots' smaller share of the offset's error
+
+
+@pytest.mark.parametrize("agc_time_s", [0.1, 0.3, 1.0, 3.0])
+def test_slow_automatic_gain_is_an_erasure_or_within_the_stated_bound(agc_time_s: float) -> None:
+    """|error| <= (tolerance + chance) |sum| beyond the noise, and `variance` holds what is seen of it."""
+    place = replace(
+        from_settings(5, 4, window=4096, fading="static", snr_db=50.0),
+        impairments=Impairments(agc=True, agc_time_s=agc_time_s),
+    )
+    air = coherent_on(place, place.medium(), window=4096)
+    ratios = []
+    for t in range(10):
+        payloads = stream(6, "agc", t).uniform(-1, 1, (5, 1))
+        got = air.aggregate(t, payloads, air.plan(air.sound(t), 1.0))
+        if got.erased:
+            assert "gain" in got.reason
+            continue
+        error = abs(got.total[0] - payloads.sum())
+        assert error < 0.03 * abs(payloads.sum()) + 5 * np.sqrt(5 * 1e-5)
+        ratios.append(error**2 / got.variance[0])
+    assert len(ratios) <= 10 * (agc_time_s > 0.1) and (agc_time_s < 1.0 or len(ratios) == 10)
+    assert not ratios or np.mean(ratios) < 2.5
+
+
+def test_what_no_slot_shows_by_itself_shows_in_the_reference() -> None:
+    """A device that dies after its pilots, and a carrier on the tone that begins with the payload."""
+    payloads = np.full((5, 1), 0.3)
+    for break_it in ("device", "carrier"):
+        medium, air = loopback_parts(5, 3, fading="static", snr_db=40.0)
+        plan = air.plan(air.sound(0), 1.0)
+        assert not air.aggregate(0, payloads, plan).erased
+        if break_it == "device":
+            medium.gains = medium.gains * np.array([1.0, 1.0, 0.0, 1.0, 1.0])
+        else:
+            medium.interferers.append(Interferer(0.5, air.tone.cycles_per_sample * 1e6))  # in phase with the sum
+        got = air.aggregate(0, payloads, plan)
+        assert got.erased and "reference" in got.reason
+
+
+@pytest.mark.parametrize("fading", ["static", "rayleigh"])
+def test_reference_loses_no_good_round(fading: str) -> None:
+    for snr_db in (15.0, 30.0, 70.0):
+        _, air = loopback_parts(4, 8, fading=fading, snr_db=snr_db, window=128)
+        for t in range(60):
+            got = air.aggregate(t, np.full((4, 1), 0.5), air.plan(air.sound(t), 1.0))
+            assert "reference" not in got.reason
 
 
 def test_error_of_its_user_mutes_held_tones() -> None:
@@ -318,6 +368,7 @@ def test_start_jitter_between_pilot_and_payload_is_a_phase_error() -> None:
     """Late by d samples is a turn of 2 pi f d, once in the pilot and once in the payload: pluto.md section 4 again."""
     devices, jitter = 4, 0.3
     medium, air = loopback_parts(devices, 5, fading="static", snr_db=60.0, window=256, timing_samples=8.0)
+    air.reference_tolerance = math.inf  # 5 degrees a device are close to what it refuses
     medium.jitter_samples = jitter
     medium.lags = np.full(devices, 4.0)
     draws, errors = stream(4, "jitter"), []

@@ -11,6 +11,7 @@ from radio.bank import RadioBank
 from radio.energy import EnergyAir
 from radio.energy_slot import energy_variance
 from radio.errors import InputError
+from radio.impairments import Impairments
 from radio.loopback import LoopbackRadio
 from radio.medium import Interferer, Medium
 from radio.streams import stream
@@ -170,6 +171,58 @@ def test_a_receive_gain_that_moved_since_sounding_erases(step_db: float) -> None
     air._bank._receiver.receive_gain_db += step_db
     got = air.aggregate(0, np.full((3, 1), 0.3), plan)
     assert got.erased and "receive gain was" in got.reason and np.isnan(got.total).all()
+
+
+@pytest.mark.parametrize("mapping", ["signed", "affine"])
+@pytest.mark.parametrize(("agc_time_s", "target_dbfs"), [(0.01, -20.0), (0.1, -20.0), (0.1, -12.0)])
+def test_automatic_gain_that_says_nothing_erases(mapping: str, agc_time_s: float, target_dbfs: float) -> None:
+    agc = Impairments(agc=True, agc_time_s=agc_time_s, agc_target_dbfs=target_dbfs)
+    _, air = bench(replace(quiet(5, sample_snr_db=12.0), impairments=agc), window=4096, mapping=mapping)
+    for t in range(3):
+        got = air.aggregate(t, np.full((5, 1), 0.3), air.mode.plan(air.sound(t), 1.0, truncation=0.1))
+        assert got.erased and "automatic gain" in got.reason and np.isnan(got.total).all()
+
+
+@pytest.mark.parametrize("step_db", [1.0, -1.0])
+def test_a_step_of_gain_under_a_dc_offset_shows_in_the_closing_slot(step_db: float) -> None:
+    """The offset is behind the gain: 10 dB above the noise, it would hide the step in the mean power."""
+    medium, air = bench(
+        replace(quiet(3, sample_snr_db=20.0), impairments=Impairments(dc_offset_dbfs=-20.0)), window=4096
+    )
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.1)
+    capture = medium.capture
+    medium.capture = lambda n, gain_db: capture(n, gain_db + step_db)
+    got = air.aggregate(0, np.full((3, 1), 0.3), plan)
+    assert got.erased and "last" in got.reason and f"{step_db:+.0f}"[0] in got.reason
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_a_gain_that_brings_every_slot_to_one_level_does_not_add(devices: int) -> None:
+    """Control that settles in the lead-in of every slot leaves nothing to see within one."""
+    _, air = bench(quiet(devices), window=1024)
+    slot = air._bank.slot
+
+    def levelled(waves: dict, length: int) -> np.ndarray:
+        heard = slot(waves, length)
+        return heard * 0.25 / np.sqrt(np.mean(np.abs(heard) ** 2)) if waves else heard
+
+    air._bank.slot = levelled  # type: ignore[method-assign]
+    assert not air.sound(0).quality.any()
+    got = air.aggregate(0, np.ones((devices, 1)), air.mode.plan(air.sound(0), 1.0, truncation=0.0))
+    assert got.erased and "powers do not add" in got.reason
+
+
+def test_images_are_measured_with_the_pilots() -> None:
+    """25 dB of image rejection: the error stays the predicted one."""
+    place = replace(quiet(3), impairments=Impairments(iq_gain_db=0.8, iq_phase_deg=4.0))
+    _, air = bench(place, window=2048)
+    ratios = []
+    for t in range(60):
+        payloads = stream(3, "image", t).uniform(-1, 1, (3, 1))
+        got = air.aggregate(t, payloads, air.mode.plan(air.sound(t), 1.0, truncation=0.1))
+        assert not got.erased, got.reason
+        ratios.append((got.total[0] - payloads.sum()) ** 2 / got.variance[0])
+    assert np.mean(ratios) < 1.5
 
 
 class NanReceiver(LoopbackRadio):
