@@ -94,7 +94,7 @@ def test_a_session_by_hand(plutos: Plutos) -> None:
         assert document.startswith(b"<?xml") and document.endswith(b"</context>\n")
         one.socket.sendall(b"\r\n")  # blank lines are not answered
         assert one.say("TIMEOUT 2500") == 0
-        assert one.say("GETTRIG iio:device3") == -errno.ENODEV
+        assert one.say("GETTRIG iio:device3") == -errno.ENOENT
         assert one.read("iio:device0 INPUT voltage0 gain_control_mode") == "slow_attack"
         assert one.write("iio:device0 INPUT voltage0 gain_control_mode", "manual") == 7
         assert one.write("iio:device0 INPUT voltage0 gain_control_mode", "bold") == -errno.EINVAL
