@@ -117,12 +117,41 @@ class TransmitCore:
         ]
 
 
-def receive_core(divider: Divider) -> Device:
+class StatusRegister:
+    """The receive core's registers as `direct_reg_access` shows them: one of them says that samples were lost.
+
+    A client writes an address and reads the value there, or writes an address and a value. The overflow flag stays until
+    a 1 is written to it (axi_adc, REG_STATUS).
+    """
+
+    ADDRESS, OVERFLOW = 0x80000088, 0x4
+
+    def __init__(self) -> None:
+        self.overflow = False
+        self._address = 0
+
+    def attribute(self) -> Attribute:
+        return Attribute("direct_reg_access", "direct_reg_access", self._read, self._write)
+
+    def _read(self) -> str:
+        return f"0x{self.OVERFLOW if self.overflow and self._address == self.ADDRESS else 0:X}"
+
+    def _write(self, text: str) -> None:
+        try:
+            address, *value = (int(word, 0) for word in text.split())
+        except ValueError:
+            raise refuse(22) from None
+        self._address = address
+        if address == self.ADDRESS and value and value[0] & self.OVERFLOW:
+            self.overflow = False
+
+
+def receive_core(divider: Divider, status: StatusRegister) -> Device:
     """The receive core: two rails of 12 bits."""
     channels = [
         Channel(f"voltage{k}", False, divider.attributes(), scan_index=k, scan_format="le:S12/16>>0") for k in range(2)
     ]
-    return Device("iio:device3", "cf-ad9361-lpc", channels, buffer=_buffer())
+    return Device("iio:device3", "cf-ad9361-lpc", channels, debug=[status.attribute()], buffer=_buffer())
 
 
 def sensors(millidegrees: Callable[[], int]) -> Device:

@@ -153,4 +153,4 @@ def samples(data: bytes, mask: int) -> bytes:
 
 def refused(command: Command) -> int:
     """-errno of a command that is understood but not served."""
-    return -errno.ENODEV if command.word in ("GETTRIG", "SETTRIG") else -errno.ENOSYS
+    return -errno.ENOENT if command.word in ("GETTRIG", "SETTRIG") else -errno.ENOSYS  # as without that file

@@ -15,7 +15,7 @@ from radio.emulator.attributes import Attribute, Device, find, refuse, whole
 from radio.emulator.buffers import Block, CaptureBuffer, TransmitBuffer
 from radio.emulator.clock import Clock
 from radio.emulator.context import render
-from radio.emulator.cores import Divider, TransmitCore, receive_core, sensors
+from radio.emulator.cores import Divider, StatusRegister, TransmitCore, receive_core, sensors
 from radio.emulator.faults import Fault, Faults, parse_fault
 from radio.emulator.protocol import Place
 from radio.emulator.transceiver import Transceiver, gain_range_db
@@ -71,6 +71,7 @@ class VirtualPluto:
         self.transceiver = Transceiver(self.air.references[self.index], self._set, self._measured)
         settings = self.transceiver.settings
         self.core = TransmitCore(lambda: settings.rate_sps, self._set)
+        self.status = StatusRegister()
         self.divider = Divider("in", lambda: settings.rate_sps, lambda: self._set("rate"))
         self._cursor_s = self.clock.now
         self._power_dbfs = -100.0
@@ -80,7 +81,7 @@ class VirtualPluto:
             self.transceiver.device(),
             sensors(lambda: self._measured()[0] + 4000),
             self.core.device(),
-            receive_core(self.divider),
+            receive_core(self.divider, self.status),
             self._emulator(),
         ]
         self._tune()
@@ -240,6 +241,8 @@ class VirtualPluto:
         )
         length = n * self.air.period(listener, self._cursor_s)
         begin = self.clock.capture(self._cursor_s, length)
+        if self.capture_buffer is not None and begin > self._cursor_s + 0.5 * length / n:
+            self.status.overflow = True  # nobody read: the queue was full
         self._cursor_s = begin + length
         self.blocks += 1
         block, mark, senders, own = self.blocks, self.mark, self.air.senders, self._sender
@@ -248,6 +251,7 @@ class VirtualPluto:
         digital = settings.loopback == 1
 
         def samples(saturated: bool, gap_s: float) -> NDArray[np.int16]:
+            self.status.overflow |= gap_s > 0.0
             if mark >= 0:
                 return np.broadcast_to(np.array([mark, block % 2048], dtype=np.int16), (n, 2))
             if digital:

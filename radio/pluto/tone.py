@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from radio.pluto.driver import PlutoError
-from radio.pluto.permit import FULL_SCALE_DBM, TransmitPermit
+from radio.pluto.permit import FULL_SCALE_DBM, DutyMeter, TransmitPermit
 from radio.pluto.transceiver import open_radio
 from radio.tone import phasor
 
@@ -45,6 +45,7 @@ def send_tone(
         )
     if not 0.0 < seconds <= 3600.0:
         raise PlutoError(f"seconds is {seconds:g}; allowed: above 0, at most 3600")
+    DutyMeter(permit).check(uri, seconds)
     cycles = round(offset_hz / rate_sps * LENGTH) or (1 if offset_hz > 0 else -1)
     frequency_hz = lo_hz + cycles * rate_sps / LENGTH
     with open_radio(uri, permit=permit) as radio:
