@@ -47,7 +47,7 @@ def test_a_recording_says_what_it_holds(recorded_run: Path) -> None:
     assert kept.facts["received"]["total"] == line["received"]
     assert kept.facts["plan"]["active"] == line["active"]
     kinds = [mark.label for mark in kept.marks]
-    assert kinds == ["idle"] + ["pilot"] * 3 * (kinds.count("pilot") // 3) + ["payload"] * 2
+    assert kinds == ["idle"] + ["pilot"] * 3 * (kinds.count("pilot") // 3) + ["payload"] * 2 + ["reference"]
     assert sum(mark.length for mark in kept.marks) == kept.samples.size
     assert [m.facts["perturbation"] for m in kept.marks if m.label == "payload"] == [0, 1]
 
@@ -139,7 +139,7 @@ def test_every_mode_that_transmits_can_be_recorded_and_replayed(make_experiment,
         recordings.after(Slot(0, 0, state, plan, received, None))
     kept = read_recording(recordings_of(tmp_path)[0])
     assert kept.full_scale == 2047
-    assert {"idle", "payload"} <= {mark.label for mark in kept.marks} <= {"idle", "pilot", "payload"}
+    assert {"idle", "payload"} <= {mark.label for mark in kept.marks} <= {"idle", "pilot", "payload", "reference"}
     # What is sent now is heard by nobody: the receiver listens to the recording.
     with build_air(experiment, lambda _: ReplayRadio(kept)) as air:
         again = air.sound(0)
