@@ -238,10 +238,10 @@ class _Station:
         """Everybody is disconnected; after `seconds` the unit listens again, with everything as it boots."""
         self._away_s = seconds
         self._power.set()
-        self._hang_up()
-        with self.lock:
-            self.unit.boot()
+        with self.lock:  # nobody's command comes between
             self.unit.clock.pass_until(self.unit.clock.now + seconds)
+            self.unit.boot()
+            self._hang_up()
 
     def _hang_up(self) -> None:
         with suppress(OSError):  # closed already

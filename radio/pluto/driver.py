@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import errno
 import os
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 from radio.errors import InputError
 
@@ -82,6 +82,15 @@ def load() -> tuple[ModuleType, ModuleType]:
     return iio, adi
 
 
+def destroy_buffer(buffer: Any) -> None:
+    """Destroy an `iio.Buffer`, or nothing, now: one that is left to the garbage collector may outlive its context, and the
+    process ends with a segmentation fault."""
+    handle = getattr(buffer, "_buffer", None)
+    if handle is not None:
+        buffer._buffer = None  # its destructor has nothing left to do
+        load()[0]._buffer_destroy(handle)
+
+
 def explain(error: BaseException, uri: str, doing: str) -> PlutoError:
     """The driver's error as one of ours."""
     number = error.errno if isinstance(error, OSError) else None
@@ -102,8 +111,6 @@ def explained(uri: str, doing: str) -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
-        # The traceback's frames hold the driver's buffer, which would outlive its context and end the process.
-        traceback.clear_frames(error.__traceback__)
         raise explain(error, uri, doing) from error
     except Exception as error:
         # pyadi-iio raises plain Exception; anything more particular is a defect and must show itself.

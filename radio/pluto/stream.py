@@ -10,7 +10,6 @@ begins a new epoch.
 from __future__ import annotations
 
 import threading
-import traceback
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.pluto.driver import load
+from radio.pluto.driver import destroy_buffer, load
 
 ADC_FULL_SCALE = 2048  # codes: 12 bits, sign extended
-_STATUS = 0x80000088  # of the ADC core (axi_adc, REG_CHAN_STATUS)
+_STATUS = 0x80000088  # of the ADC core (axi_adc, REG_STATUS), as gr-iio reads it
 _OVERFLOW = 0x4  # set by hardware, cleared by writing 1
 
 
@@ -99,7 +98,8 @@ class ReceiveStream:
         """Destroy the buffer, which stops the stream. Safe to call more than once."""
         if self._drain is not None:
             self._drain.stop()
-        self._drain = None
+            self._drain = None
+        destroy_buffer(self._buffer)
         self._buffer = None
 
 
@@ -123,7 +123,6 @@ class _Drain(threading.Thread):
                 buffer.refill()
                 block = buffer.read()
             except BaseException as error:  # told to whoever waits
-                traceback.clear_frames(error.__traceback__)
                 with self._changed:
                     self._failure = error
                     self._changed.notify_all()
@@ -152,5 +151,4 @@ class _Drain(threading.Thread):
         self._stopping = True
         if self._failure is None:
             self._buffer.cancel()
-        self.join(5.0)
-        self._buffer = None
+        self.join()

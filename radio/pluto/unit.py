@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from radio.pluto.driver import ConnectionLost, PlutoError, explained, load
+from radio.pluto.driver import ConnectionLost, PlutoError, destroy_buffer, explained, load
 
 PHY, ADC, DAC = "ad9361-phy", "cf-ad9361-lpc", "cf-ad9361-dds-core-lpc"
 LEAST_RATE_SPS = 521e3  # of the AD9361's own filters: FIR by 4, the rest by 48
@@ -104,8 +104,8 @@ class Unit:
     def end_transmission(self) -> None:
         """Destroy the transmit buffer, which ends what it sends. Safe to call at any time."""
         if not self._closed:
-            with explained(self.uri, "stop transmitting"):
-                self.sdr.tx_destroy_buffer()
+            destroy_buffer(self.sdr._txbuf)
+            self.sdr.tx_destroy_buffer()
 
     @property
     def name(self) -> str:
@@ -220,7 +220,7 @@ class Unit:
         self._closed = True
         self._attributes.clear()
         sdr = self.sdr
-        sdr.rx_destroy_buffer()
+        destroy_buffer(sdr._txbuf)
         sdr.tx_destroy_buffer()
         sdr._rxadc = sdr._txdac = sdr._ctrl = []
         sdr._ctx = None

@@ -187,6 +187,17 @@ def test_a_receiver_lost_in_a_round_erases_it_and_the_next_is_good(plutos: Pluto
         assert abs(after) < 0.01
 
 
+def test_a_gap_anywhere_after_the_pilots_erases_the_round(plutos: Plutos) -> None:
+    """The held tones' phase is known by the count of samples only, so a gap in samples that are dropped counts too."""
+    with open_station(station(plutos, clock="shared"), coherent=True) as opened:
+        air = opened.cell().air("coherent", 7, pilot_window=1024)
+        plan = air.mode.plan(air.sound(0), 1.0, truncation=0.05)
+        plutos.units[2].faults.arm(parse_fault("gap@capture=1,seconds=0.001", 2))
+        received = air.aggregate(0, np.full((2, 1), 0.5), plan)
+        assert received.erased and "lost count" in received.reason
+        assert np.abs(round_errors(air, 2, 1)).max() < 0.01
+
+
 def test_a_device_lost_in_a_round_is_silent_and_comes_back_in_the_next(plutos: Plutos) -> None:
     with open_station(station(plutos, clock="shared"), coherent=True) as opened:
         air = opened.cell().air("coherent", 7, pilot_window=1024)
