@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import struct
 from fractions import Fraction
 from typing import Protocol
 
@@ -97,31 +98,42 @@ def discrete_gaussian(sigma: int | Fraction, count: int, secret: Secret) -> NDAr
 
 
 class _Uniform:
-    """Uniform integers, from bytes fetched in blocks.
+    """Uniform integers and coins of exact bias, from 64-bit words fetched in blocks.
 
     Lives for one call only: a buffer that survived a fork would be used twice.
     """
 
+    _WORDS = struct.Struct("<32Q")
+
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
-        self._bytes = b""
-        self._used = 0
+        self._words: list[int] = []
+
+    def word(self) -> int:
+        if not self._words:
+            self._words = list(self._WORDS.unpack(self._secret.bytes(self._WORDS.size)))
+        return self._words.pop()
 
     def below(self, bound: int) -> int:
-        bits = (bound - 1).bit_length()
-        size = (bits + 7) // 8
+        """Uniform in 0 .. bound - 1, for a bound up to 2^64."""
+        spare = 64 - (bound - 1).bit_length()
         while True:  # rejection: half of the tries succeed at worst
-            if self._used + size > len(self._bytes):
-                self._bytes = self._secret.bytes(max(128, size))
-                self._used = 0
-            value = int.from_bytes(self._bytes[self._used : self._used + size], "big") >> (8 * size - bits)
-            self._used += size
+            value = self.word() >> spare
             if value < bound:
                 return value
 
     def less_than(self, numerator: int, denominator: int) -> bool:
-        """True with probability numerator/denominator (which may exceed 1)."""
-        return self.below(denominator) < numerator
+        """True with probability numerator/denominator (which may exceed 1): is a uniform real below the ratio? Its binary
+        digits are drawn 64 at a time, until those drawn decide; one word nearly always does."""
+        digits = 0
+        while True:
+            digits = digits << 64 | self.word()
+            numerator <<= 64
+            low = digits * denominator  # the uniform lies between digits and digits + 1
+            if low >= numerator:
+                return False
+            if low + denominator <= numerator:
+                return True
 
 
 def _exponential_unit(draw: _Uniform, numerator: int, denominator: int) -> bool:
@@ -151,7 +163,7 @@ def _laplace(draw: _Uniform, scale: int) -> int:
         while _exponential_unit(draw, 1, 1):
             coarse += 1
         magnitude = fine + scale * coarse
-        negative = draw.below(2) == 1
+        negative = draw.word() & 1 == 1
         if negative and magnitude == 0:
             continue  # zero must not count twice
         return -magnitude if negative else magnitude

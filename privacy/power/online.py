@@ -42,8 +42,8 @@ class ShareRule:
 
         u_t = min{ cap_t, left * sqrt(w_t) / sum_{s >= t} sqrt(w_s) }
 
-    The default: causal, never overdraws, and within 0.1 dB of the offline optimum over Rayleigh fading, because what a
-    capped round leaves over goes to all later ones.
+    The default: causal, never overdraws, and about 0.1 dB or less from the offline optimum over Rayleigh fading, because
+    what a capped round leaves over goes to all later ones.
     """
 
     def __init__(self, weights: ArrayLike, gamma: float, rho: float) -> None:

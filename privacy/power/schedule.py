@@ -69,7 +69,7 @@ def largest_level(cost: Callable[[float], float], budget: float, tolerance: floa
 def checked_powers(received_power: ArrayLike, gamma: float, noise_variance: float, rho: float) -> Floats:
     """`received_power` as floats (T, K); InputError for what no program here can use."""
     power = np.asarray(received_power, dtype=np.float64)
-    if power.ndim != 2 or power.size == 0 or not (np.isfinite(power).all() and (power > 0.0).all()):
+    if power.ndim != 2 or power.size == 0 or not (power.min() > 0.0 and power.max() < math.inf):
         raise InputError(
             f"received power has shape {power.shape}; allowed: (T, K), finite and above 0. Leave rounds and devices in "
             "too deep a fade out of the plan"

@@ -75,10 +75,14 @@ def sign_schedule(weights: ArrayLike, caps: ArrayLike, devices: int, error: floa
 
 def _margins(devices: int, error: float) -> tuple[Floats, Floats]:
     """(n,) positive sums s of K votes, and P(s) - P(-s)."""
-    from scipy.stats import binom
+    from scipy.special import gammaln, xlog1py, xlogy
 
     if devices < 1 or not 0.0 <= error < 0.5:
         raise InputError(f"{devices} votes, each wrong with probability {error!r}; allowed: 1 or more, 0 to below 0.5")
     wrong = np.arange((devices + 1) // 2)
-    margin = binom.pmf(wrong, devices, error) - binom.pmf(devices - wrong, devices, error)
+    ways = gammaln(devices + 1) - gammaln(wrong + 1) - gammaln(devices - wrong + 1)
+    # scipy.stats.binom overflows for the smallest error probabilities
+    right_wins = np.exp(ways + xlogy(wrong, error) + xlog1py(devices - wrong, -error))
+    wrong_wins = np.exp(ways + xlogy(devices - wrong, error) + xlog1py(wrong, -error))
+    margin = right_wins - wrong_wins
     return np.asarray(devices - 2.0 * wrong), np.asarray(margin)

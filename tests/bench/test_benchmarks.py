@@ -82,3 +82,18 @@ def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path,
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert names <= {row["name"] for row in json.loads(file.read_text())["rows"]}
+
+
+@pytest.mark.parametrize(
+    "bench, names",
+    [
+        ("power", {"closed_vs_cvxpy", "closed_form_ms", "online_loss_db", "untrusted_receiver_cost_db"}),
+        ("privacy_gain", {"noise_paper", "noise_exact_device", "noise_example_aggregate", "noise_example_own"}),
+    ],
+)
+def test_benchmarks_of_privacy_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:
+    file = tmp_path / "out.json"
+    command = [sys.executable, "-m", f"bench.{bench}", "--quick", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert names == {row["name"] for row in json.loads(file.read_text())["rows"]}

@@ -8,13 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import privacy.ledger as module
 from privacy.accounting import Charge, epsilon, gaussian_epsilon, noise_multiplier
 from privacy.ledger import Budget, Ledger, Owner
-from privacy.record_log import read_records
+from privacy.record_log import encode, read_records
+from privacy.schedule import schedule_scale
+from privacy.unit import DEVICE
 from radio.errors import BudgetError, InputError
 
 OWNER = Owner("device-0", "d" * 64)
@@ -205,3 +209,95 @@ def test_a_pool_is_charged_once_a_slot_however_many_devices_transmit(tmp_path):
         # a slot charged again after a crash has been on the air again
         pool.charge("run", 2, charge)
         assert pool.slots("run") == {0: 1, 1: 1, 2: 2}
+
+
+def test_unit_and_threat_are_bound_and_a_file_of_version_1_still_opens(tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    Ledger(path, OWNER, BUDGET, unit=DEVICE, threat="aggregate").close()
+    header = read_records(path)[0]
+    assert (header["version"], header["unit"]) == (2, "device, replace all data of one")
+    assert header["threat"] == "aggregate"
+    Ledger(path, OWNER, BUDGET, unit=DEVICE, threat="aggregate").close()
+    with pytest.raises(InputError, match="unit 'device, replace all data of one' against the threat aggregate"):
+        Ledger(path, OWNER, BUDGET, threat="aggregate")
+    with pytest.raises(InputError, match="do not add up"):
+        Ledger(path, OWNER, BUDGET, unit=DEVICE)
+    old = {key: value for key, value in header.items() if key != "threat"}
+    old |= {"version": 1, "unit": "example, add or remove one"}
+    path.write_bytes(encode(old))
+    with Ledger(path, OWNER, BUDGET) as ledger:
+        ledger.charge("run", 0, UNSAMPLED)
+    with Ledger(path, OWNER, BUDGET) as ledger:
+        assert ledger.spent() == [(UNSAMPLED, 1)]
+    with pytest.raises(InputError, match="unit 'example, add or remove one' against the threat own-noise"):
+        Ledger(path, OWNER, BUDGET, unit=DEVICE)
+    path.write_bytes(encode(old | {"version": 3}))
+    with pytest.raises(InputError, match="version 1 or 2"):
+        Ledger(path, OWNER, BUDGET)
+
+
+def test_the_devices_own_floor_refuses_what_the_budget_would_allow(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "l", OWNER, BUDGET, floor=10.0) as ledger:
+        assert ledger.remaining(UNSAMPLED) == 0
+        assert ledger.would_exceed(UNSAMPLED) and not ledger.allows([(UNSAMPLED, 1)])
+        with pytest.raises(BudgetError, match="multiplier of 8 was asked of device-0, whose own least is 10"):
+            ledger.charge("run", 0, UNSAMPLED)
+        ledger.charge("run", 0, Charge(1.0, 10.0))
+        assert ledger.spent() == [(Charge(1.0, 10.0), 1)]
+    with pytest.raises(InputError, match="least noise multiplier"):
+        Ledger(tmp_path / "never", OWNER, BUDGET, floor=float("nan"))
+
+
+class Counted:
+    """How often the ledger asked the accountant."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        for name in ("rounds_allowed", "fits"):
+            monkeypatch.setattr(module, name, self._wrap(getattr(module, name)))
+
+    def _wrap(self, asked):  # type: ignore[no-untyped-def]
+        def wrapped(*arguments):  # type: ignore[no-untyped-def]
+            self.times += 1
+            return asked(*arguments)
+
+        return wrapped
+
+
+def test_kinds_that_vary_from_round_to_round_are_certified_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accountant = Counted(monkeypatch)
+    with Ledger(tmp_path / "l", OWNER, BUDGET) as ledger:
+        for slot in range(200):
+            charge = Charge(1.0, 40.0 + slot * 7 % 13)
+            assert not ledger.would_exceed(charge)
+            ledger.charge("run", slot, charge)
+        assert accountant.times <= 13  # at worst once for every kind that is dearer than all before it
+        assert ledger.remaining(Charge(1.0, 40.0)) > 0
+
+
+def test_a_schedule_is_certified_once_however_its_noise_rises_or_falls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = 0.98 ** (-np.arange(150)[::-1] / 4.0)  # noise falls towards the end
+    multipliers = schedule_scale(2.0, 1e-5, 1.0, shape) * shape
+    accountant = Counted(monkeypatch)
+    with Ledger(tmp_path / "l", OWNER, BUDGET) as ledger:
+        assert ledger.allows([(Charge(1.0, z), 1) for z in multipliers])
+        for slot, z in enumerate(multipliers):
+            assert not ledger.would_exceed(Charge(1.0, z))
+            ledger.charge("run", slot, Charge(1.0, z))
+        assert accountant.times == 1
+        assert 1.999 < ledger.epsilon() <= 2.0
+        assert ledger.would_exceed(Charge(1.0, multipliers[0] / 2))
+        assert not ledger.allows([(Charge(1.0, 8.0), 2)])
+
+
+def test_a_pool_charges_again_what_the_first_device_did_not_cover(tmp_path: Path) -> None:
+    from privacy.ledger import PoolLedger
+
+    with PoolLedger(tmp_path / "pool", OWNER, BUDGET) as pool:
+        for multiplier in (9.0, 12.0, 6.0, 7.0):
+            pool.charge("run", 0, Charge(1.0, multiplier))
+        assert pool.spent() == [(Charge(1.0, 6.0), 1), (Charge(1.0, 9.0), 1)]

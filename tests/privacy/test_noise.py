@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from privacy.noise import ReproducibleSecret, SystemSecret, discrete_gaussian, sigma_steps
+from privacy.noise import ReproducibleSecret, SystemSecret, _Uniform, discrete_gaussian, sigma_steps
 
 
 def pmf(sigma: float, reach: int) -> np.ndarray:
@@ -44,10 +43,39 @@ def test_large_sigma_has_the_moments_and_the_distribution_of_a_gaussian() -> Non
     assert np.bincount(draws_mod).std() < 5 * math.sqrt(count / 8)
 
 
-def test_a_draw_is_fast() -> None:
-    started = time.process_time()
-    discrete_gaussian(5_000_000, 2000, SystemSecret())
-    assert (time.process_time() - started) / 2000 < 1e-3
+class Words:
+    """A secret of given 64-bit words, then zeros; a block is used from its end."""
+
+    reproducible = True
+
+    def __init__(self, *words: int) -> None:
+        self._words = words
+
+    def bytes(self, count: int) -> bytes:
+        words = [*self._words, *[0] * (count // 8 - len(self._words))]
+        return b"".join(word.to_bytes(8, "little") for word in reversed(words))
+
+    def stream(self, *name: str | int) -> Words:
+        return self
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    numerator=st.integers(0, 2**150),
+    denominator=st.integers(1, 2**150),
+    words=st.tuples(*[st.integers(0, 2**64 - 1)] * 2),
+)
+def test_a_coin_compares_a_uniform_real_with_its_bias(numerator: int, denominator: int, words: tuple[int, int]) -> None:
+    uniform = Fraction(words[0] * 2**64 + words[1], 2**128)
+    assert _Uniform(Words(*words)).less_than(numerator, denominator) == (uniform < Fraction(numerator, denominator))
+
+
+def test_a_coin_reads_on_while_its_digits_do_not_decide() -> None:
+    # 1/3 = 0.0101...: the first word agrees with it in all its digits
+    third = (2**64 - 1) // 3
+    assert _Uniform(Words(third, third - 1)).less_than(1, 3)
+    assert not _Uniform(Words(third, third + 1)).less_than(1, 3)
+    assert _Uniform(Words(third, third, 0)).less_than(1, 3)
 
 
 def test_impossible_sigma_is_refused() -> None:

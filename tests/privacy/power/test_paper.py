@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from privacy.accounting import gaussian_epsilon
+from privacy.gaussian import gaussian_epsilon
 from privacy.power import paper
 from privacy.power.paper import Corrections
 from privacy.power.schedule import round_weights, snr_caps
