@@ -13,7 +13,7 @@ from radio.fading import Fading
 from radio.impairments import Impairments
 from radio.inversion import plan_inversion
 from radio.loopback import LoopbackRadio
-from radio.loopback_air import coherent_on, loopback_parts
+from radio.loopback_air import loopback_parts
 from radio.medium import Interferer, Medium
 from radio.streams import stream
 from radio.surroundings import from_settings
@@ -186,7 +186,7 @@ def test_slow_automatic_gain_is_an_erasure_or_within_the_stated_bound(agc_time_s
         from_settings(5, 4, window=4096, fading="static", snr_db=50.0),
         impairments=Impairments(agc=True, agc_time_s=agc_time_s),
     )
-    air = coherent_on(place, place.medium(), window=4096)
+    air = place.cell(place.medium()).coherent(window=4096)
     ratios = []
     for t in range(10):
         payloads = stream(6, "agc", t).uniform(-1, 1, (5, 1))
