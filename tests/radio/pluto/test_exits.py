@@ -15,8 +15,9 @@ from radio.pluto.transceiver import open_radio
 from radio.pluto.unit import Unit
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 from radio.pluto.permit import TransmitPermit
 from radio.pluto.transceiver import open_radio
 
