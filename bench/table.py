@@ -13,7 +13,8 @@ from fl.result_file import Row, machine, write_results
 __all__ = ["Row", "machine", "publish"]
 
 
-def publish(bench: str, rows: list[Row], quick: bool, file: Path | None) -> None:
+def publish(bench: str, rows: list[Row], quick: bool, file: Path | None, unprinted: Sequence[Row] = ()) -> None:
+    """Print `rows`; write them to `file`, and after them `unprinted`, which are figures for programs."""
     table = Table(title=f"{bench}{' (quick: for its shape, not its figures)' if quick else ''}", title_justify="left")
     for column in ("row", "value", "unit", "note"):
         table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")

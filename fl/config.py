@@ -125,6 +125,8 @@ class Radio(_Section):
             if self.profile == "none"
             else f"profile {self.profile}"
         )
+        if self.fidelity == "symbol" and self.profile != "none":
+            place += " at symbol fidelity (its gains, noise and offsets; no impairments of radios)"
         return f"{self.mode} mode, {place}"
 
 

@@ -96,13 +96,13 @@ def block_statistics(
     )
 
 
-def noise_limit(bins: int, floor_bins: int, trials: int = 1) -> float:
-    """What the mean power of `bins` bins of white noise, over the noise floor, exceeds by chance once in 1e6.
+def noise_limit(bins: int, floor_bins: int, trials: int = 1, chance: float = FALSE_ALARM) -> float:
+    """What the mean power of `bins` bins of white noise, over the noise floor, exceeds with probability `chance`.
 
     An F test: a bin is exponentially distributed, and the floor is the median of `floor_bins` of them. The chance is that
     of the largest of `trials` such means.
     """
-    return _limit(2.0 * bins, MEDIAN_DEGREES * floor_bins, FALSE_ALARM / trials)
+    return _limit(2.0 * bins, MEDIAN_DEGREES * floor_bins, chance / trials)
 
 
 def floor_change(

@@ -42,7 +42,9 @@ class Sounding:
         phase_change_deg: (K,) largest change of phase, against the model, from a part of a device's pilots to another.
         phase_change_standard_error_deg: (K,) what noise makes of it.
         dc: constant at the receiver in the all-off slot, ADC full scale = 1; standard error sqrt(noise / window).
-        image_db: (K,) image of the pilot's tone over the tone; below about -10 log10(window SNR) it is noise.
+        image_db: (K,) image of the pilot's tone over the tone.
+        image_standard_error_db: (K,) of it, to first order.
+        image_found: (K,) whether it is more than noise makes; where it is not, `image_db` is an upper bound and no estimate.
         faults: (K,) "" or why a device is not trusted.
         own_residual: largest residual of a trusted device's pilot beyond the idle noise, over its tone's power: what a
             signal adds to the floor by itself (phase noise, distortion).
@@ -62,6 +64,8 @@ class Sounding:
     phase_change_standard_error_deg: NDArray[np.float64]
     dc: complex
     image_db: NDArray[np.float64]
+    image_standard_error_db: NDArray[np.float64]
+    image_found: NDArray[np.bool_]
     faults: tuple[str, ...]
     own_residual: float
     idle_fault: str
@@ -164,7 +168,8 @@ def sound_pilots(
     devices = len(transmitters)
     estimates: list[GainEstimate] = []
     faults: list[str] = []
-    change, change_error, images = np.zeros(devices), np.zeros(devices), np.full(devices, -np.inf)
+    change, change_error = np.zeros(devices), np.zeros(devices)
+    images: list[tuple[float, float, bool]] = []
     for k in range(devices):
         pilots = captures.pilots[k] if dc == 0.0 else captures.pilots[k] - dc
         starts = [int(s) for s in captures.starts[k]]
@@ -191,7 +196,7 @@ def sound_pilots(
             reference=reference,
         )
         estimates.append(estimate)
-        images[k] = _image_db(pilots[0], tones[0])
+        images.append(_image(pilots[0], tones[0], noise_variance, noise_limit(1, tone.noise_bins)))
         fault = ""
         if not finite:
             fault = "received samples are not finite"
@@ -232,7 +237,9 @@ def sound_pilots(
         phase_change_deg=change,
         phase_change_standard_error_deg=change_error,
         dc=idle.dc,
-        image_db=images,
+        image_db=np.array([image[0] for image in images]),
+        image_standard_error_db=np.array([image[1] for image in images]),
+        image_found=np.array([image[2] for image in images]),
         faults=tuple(faults),
         own_residual=max(excess, default=0.0),
         idle_fault=idle_fault,
@@ -292,7 +299,19 @@ def _prior(acquired: OffsetEstimate, settings: PilotSettings) -> float:
     return max(3.0 * acquired.standard_error_hz, least)
 
 
-def _image_db(pilot: NDArray[np.complex128], tone: NDArray[np.complex128]) -> float:
-    amplitude = abs(np.vdot(tone, pilot))
-    image = abs(pilot @ tone)
-    return 20.0 * math.log10(image / amplitude) if amplitude > 0.0 and image > 0.0 else -math.inf
+def _image(
+    pilot: NDArray[np.complex128], tone: NDArray[np.complex128], noise_variance: float, limit: float
+) -> tuple[float, float, bool]:
+    """Power of the image (the tone's conjugate) over the tone's in dB, its standard error, and whether it is there.
+
+    Least squares for both amplitudes: a pilot need not be a whole number of the tone's periods.
+    """
+    n = tone.size
+    direct, mirrored, overlap = np.vdot(tone, pilot) / n, (pilot @ tone) / n, (tone @ tone) / n
+    image = abs(mirrored - overlap * direct) / (1.0 - abs(overlap) ** 2)
+    amplitude = abs(direct - overlap.conjugate() * mirrored) / (1.0 - abs(overlap) ** 2)
+    if not (math.isfinite(image) and amplitude > 0.0 and image > 0.0):
+        return -math.inf, math.inf, False
+    each = noise_variance / (2.0 * n)
+    error = 20.0 / math.log(10.0) * math.sqrt(each / image**2 + each / amplitude**2)
+    return 20.0 * math.log10(image / amplitude), error, bool(image**2 * n > limit * noise_variance)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
+from radio.bank import sounded_state
 from radio.equalisation import power_dbfs, snr_db
 from radio.inversion import check_payloads
 from radio.symbol_channel import SymbolChannel, complex_normal
-from radio.tdma import TDMA
+from radio.tdma import TDMA, still_there, trusted_pilots
 from radio.three_tone import PAYLOAD, PILOT, ThreeTone, estimate_values
 
 
@@ -32,11 +33,12 @@ def observe_tones(
 class SymbolTdmaAir:
     """`Air` by TDMA at symbol fidelity; arguments as `TdmaAir`."""
 
-    def __init__(self, channel: SymbolChannel, *, window: int = 4096, min_pilot_snr_db: float = 15.0) -> None:
+    def __init__(self, channel: SymbolChannel, *, window: int = 4096, min_pilot_snr_db: float = 6.0) -> None:
         self.devices = channel.devices
         self.window = ThreeTone(window).window
         self.min_pilot_ratio = 10.0 ** (min_pilot_snr_db / 10.0)
         self._channel = channel
+        self._sounded: tuple[int, NDArray[np.float64]] | None = None
 
     @property
     def mode(self) -> Mode:
@@ -48,10 +50,12 @@ class SymbolTdmaAir:
 
     def sound(self, round_index: int) -> ChannelState:
         draws = self._channel.draws(round_index, "sound")
-        noise = complex_normal(draws, (self.devices,), self.projection_variance)
-        gains = self._channel.gains(round_index) + noise / PILOT
-        variance = np.full(self.devices, self.projection_variance / PILOT**2)
-        quality = np.abs(gains) ** 2 >= self.min_pilot_ratio * variance
+        each = self.projection_variance
+        tones = observe_tones(self._channel.gains(round_index), np.zeros(self.devices), each, draws)
+        gains, pilots = tones[:, 0] / PILOT, (np.abs(tones[:, :2]) ** 2).sum(axis=1)
+        variance = np.full(self.devices, each / PILOT**2)
+        quality = trusted_pilots(pilots, each, self.min_pilot_ratio)
+        self._sounded = (round_index, np.maximum(pilots - 2.0 * each, 0.0))
         return ChannelState(gains, variance, np.zeros(self.devices), self._channel.noise_variance, quality)
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
@@ -63,7 +67,17 @@ class SymbolTdmaAir:
         draws = self._channel.draws(round_index, "air")
         tones = observe_tones(np.broadcast_to(gains, sent.shape), sent, self.projection_variance, draws)
         values, variances = estimate_values(tones, self.projection_variance)
-        erased = not plan.active.any()
+        reason = "" if plan.active.any() else "no active device"
+        expected = amplitude**2 * sounded_state(round_index, self._sounded)
+        pilots = (np.abs(tones[..., :2]) ** 2).sum(axis=-1)
+        here = still_there(pilots, expected[:, None], self.projection_variance)
+        # As `TdmaAir`: nobody sends more than 1; a tenth is left to a channel that is not flat over the comb.
+        over = np.abs(values) > 1.1 + 6.0 * np.sqrt(variances)
+        if not here[plan.active].all():
+            reason = "no signal: a device's pilots are not heard in its own slot"
+        elif over[plan.active].any():
+            reason = "interference: a payload of more than is sent"
+        erased = bool(reason)
         nothing = np.full(payloads.shape[1], np.nan)
         total = nothing if erased else plan.payload_peak * values[plan.active].sum(axis=0)
         variance = nothing if erased else plan.payload_peak**2 * variances[plan.active].sum(axis=0)
@@ -73,7 +87,7 @@ class SymbolTdmaAir:
             variance=variance,
             snr_db=snr_db(plan.payload_peak, variance),
             erased=erased,
-            reason="no active device" if erased else "",
+            reason=reason,
             clipped=((np.abs(wanted) > 1.0 + 1e-12).sum(axis=1) * self.window).astype(np.int64),
             transmit_power_dbfs=power_dbfs(rms),
         )

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.equalisation import power_dbfs
 from radio.inversion import check_payloads
+from radio.presence import Presence
 from radio.symbol_channel import SymbolChannel
-from radio.vote import VOTE, decide, detector_reach, signs, unheard, vote_phases
+from radio.vote import UNHEARD, VOTE, decide, detector_reach, signs, vote_phases
 
 
 def vote_energies(
@@ -76,6 +77,7 @@ class SymbolVoteAir:
         self.rate_sps = rate_sps
         self.offset_hz = offset_hz
         self.reach = detector_reach(window, rate_sps, 4.0 * offset_hz if offset_max_hz is None else offset_max_hz)
+        self._presence = Presence(2 * self.reach + 1, window)
         self._channel = channel
 
     @property
@@ -109,7 +111,8 @@ class SymbolVoteAir:
             received = self._channel.gains(round_index) * amplitudes * turn
             energies = vote_energies(received, votes, bin_noise, bins, draws, cycles)
             plus, minus, noise = energies[:, 0], energies[:, 1], bins * bin_noise
-            reason = unheard(plus, minus, noise, bins, self.window)
+            if not all(self._presence.hear(e, bin_noise, voters) for e in energies.sum(axis=1)):
+                reason = UNHEARD
             if not reason:
                 total, variance, snr = decide(plus, minus, noise, voters)
         return Received(

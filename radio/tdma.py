@@ -6,6 +6,8 @@ changed since sounding do no harm; sounding decides who takes part.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,20 +17,69 @@ from radio.equalisation import plan_full_scale, power_dbfs, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads
 from radio.outlier import block_statistics, noise_limit
-from radio.three_tone import PAYLOAD, PILOT, Comb, ThreeTone, estimate_values
+from radio.three_tone import PAYLOAD, PILOT, Comb, ThreeTone, estimate_values, pilot_evidence
 
 TDMA = Mode("tdma", "magnitude", ("own",), plan_full_scale, takes_turns=True)
 
 
+HEARD_ODDS = 100.0  # that a device whose pilots sounding heard is still there, before its slot says anything
+_CHANCE = 1e-3  # that sounding takes noise for pilots, over all offsets that are searched
+
+
+@dataclass(frozen=True)
+class TdmaSounding:
+    """All that a round's pilots tell; (K,) each but the state.
+
+    Attributes:
+        state: the channel, as every mode states it.
+        pilot_power: both pilots' mean power together, noise taken off, amplitude 1.
+        offset_standard_error_hz: of `state.offset_hz`; 0 with a common clock. `state.quality` is its flag as well.
+    """
+
+    state: ChannelState
+    pilot_power: NDArray[np.float64]
+    offset_standard_error_hz: NDArray[np.float64]
+
+
+def trusted_pilots(power: NDArray[np.float64], projection_variance: float, ratio: float) -> NDArray[np.bool_]:
+    """Whether both pilots' power together, noise included, is `ratio` of a projection's noise for each or more."""
+    return np.asarray(np.isfinite(power) & (power >= 2.0 * (ratio + 1.0) * projection_variance))
+
+
+def still_there(
+    power: NDArray[np.float64] | float,
+    expected: NDArray[np.float64] | float,
+    projection_variance: float,
+    trials: int = 1,
+) -> NDArray[np.bool_]:
+    """Whether a slot's pilots are likelier there than gone, at `HEARD_ODDS`; arguments as `pilot_evidence`, not scaled."""
+    each = max(projection_variance, 1e-300)
+    return np.asarray(
+        pilot_evidence(np.asarray(power) / each, np.asarray(expected) / each, trials) > -np.log(HEARD_ODDS)
+    )
+
+
 class TdmaAir:
     """`Air` by one slot for each device and scalar.
+
+    A device takes part if its pilots are heard in sounding (`min_pilot_snr_db`), and a slot is an erasure if its own pilots
+    say that the device has gone. What that loses of K = 5 devices of equal strength, static, with a common clock, by SNR per
+    received scalar (a pilot has 11.5 dB less; Monte Carlo of 2000 rounds):
+
+        SNR                        0 dB   10 dB   15 dB   20 dB   25 dB   30 dB
+        devices left out          100 %    99 %    86 %    12 %     0 %     0 %
+        heard rounds then erased      -    23 %     9 %     2 %     0 %     0 %
+
+    (-10 dB is as 0 dB.) To leave a device out below 15 dB or so loses nothing: its number is noise as large as its full
+    scale. One that has died since sounding passes a slot with a probability of 63 % if its pilots had 6 dB, 4 % at 10 dB,
+    0.2 % at 12 dB and 2e-6 at 15 dB.
 
     Args:
         bank: the radios.
         window: samples of a slot.
         offset_max_hz: largest carrier offset between a device and the receiver; 0 with a common clock.
         min_pilot_snr_db: a device whose pilots are below this, |h|^2 over the variance of its estimate, is not trusted. The
-            default keeps devices that sounding trusts from being missed in a slot of their own.
+            power of both pilots together is meant, noise taken off.
         interference_db: a slot is erased when its residual is this far above the sounded noise floor.
         distortion_dbc: residual, relative to the signal, that is our own (converters, images, phase noise).
     """
@@ -39,7 +90,7 @@ class TdmaAir:
         *,
         window: int = 4096,
         offset_max_hz: float = 0.0,
-        min_pilot_snr_db: float = 15.0,
+        min_pilot_snr_db: float = 6.0,
         interference_db: float = 6.0,
         distortion_dbc: float = -25.0,
     ) -> None:
@@ -54,7 +105,7 @@ class TdmaAir:
         self.interference = 10.0 ** (interference_db / 10.0)
         self.distortion = 10.0 ** (distortion_dbc / 10.0)
         self._bank = bank
-        self._sounded: tuple[int, ChannelState] | None = None
+        self._sounded: tuple[int, TdmaSounding] | None = None
         self._idle_fault = ""
 
     @property
@@ -64,8 +115,9 @@ class TdmaAir:
     def sound(self, round_index: int) -> ChannelState:
         """An idle slot, then every device with the payload 0. The phase of `gains` holds for that slot only."""
         gains = np.zeros(self.devices, dtype=np.complex128)
-        offsets, quality = np.zeros(self.devices), np.zeros(self.devices, dtype=bool)
-        window = self.waveform.window
+        offsets, errors, pilots = np.zeros((3, self.devices))
+        quality = np.zeros(self.devices, dtype=bool)
+        window, rate = self.waveform.window, self._bank.rate_sps
         with self._bank.phase(round_index, "sound"):
             idle = self._bank.slot({}, window)
             self._idle_fault = self._bank.idle_fault(idle, self.waveform.span(self._bank.rate_sps, self.offset_max_hz))
@@ -73,13 +125,20 @@ class TdmaAir:
             for k in range(self.devices):
                 comb, fault = self._hear(k, 0.0, 1.0, floor)
                 gains[k], offsets[k] = comb.tones[0] / PILOT, comb.offset_hz
+                pilots[k] = comb.pilot_power
+                if self.offset_max_hz > 0.0:
+                    errors[k] = self.waveform.offset_error_hz(comb, rate, floor / window)
                 quality[k] = not fault and not self._idle_fault
         variance = np.full(self.devices, floor / window / PILOT**2)
-        power = np.abs(gains) ** 2
-        quality &= np.isfinite(power) & (power >= self.min_pilot_ratio * variance)
+        quality &= trusted_pilots(pilots, floor / window, self.min_pilot_ratio)
         state = ChannelState(gains, variance, offsets, floor, quality)
-        self._sounded = (round_index, state)
+        self._sounded = (round_index, TdmaSounding(state, np.maximum(pilots - 2.0 * floor / window, 0.0), errors))
         return state
+
+    @property
+    def sounding(self) -> TdmaSounding | None:
+        """All that the last round's pilots told; None before the first."""
+        return None if self._sounded is None else self._sounded[1]
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """Sum of the devices' estimates; see `measure`."""
@@ -107,7 +166,8 @@ class TdmaAir:
         self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], str, int]:
         """Every device's own estimate: (K, P) payloads, their variance, why they cannot be trusted, scalars begun."""
-        floor = sounded_state(round_index, self._sounded).noise_variance
+        sounding = sounded_state(round_index, self._sounded)
+        floor = sounding.state.noise_variance
         wanted, amplitude = self._amplitudes(payloads, plan)
         sent = np.clip(wanted, -1.0, 1.0)
         values, variances = np.full(payloads.shape, np.nan), np.full(payloads.shape, np.nan)
@@ -117,7 +177,8 @@ class TdmaAir:
         with self._bank.phase(round_index, "air"):
             for p in range(payloads.shape[1]):
                 for k in np.flatnonzero(plan.active):
-                    comb, fault = self._hear(int(k), float(sent[k, p]), float(amplitude[k]), floor)
+                    expected = float(amplitude[k] ** 2 * sounding.pilot_power[k])
+                    comb, fault = self._hear(int(k), float(sent[k, p]), float(amplitude[k]), floor, expected)
                     if fault:
                         return values, variances, f"{fault} (device {k})", p + 1
                     value, variance = estimate_values(comb.tones, floor / self.waveform.window)
@@ -137,7 +198,10 @@ class TdmaAir:
             np.abs(plan.precoders) * plan.payload_peak, 1.0
         )
 
-    def _hear(self, device: int, value: float, amplitude: float, floor: float) -> tuple[Comb, str]:
+    def _hear(
+        self, device: int, value: float, amplitude: float, floor: float, expected: float | None = None
+    ) -> tuple[Comb, str]:
+        """A slot and why it cannot be trusted; `expected` is the pilots' power by sounding, None in sounding itself."""
         heard = self._bank.slot({device: self.waveform.wave(value, amplitude)}, self.waveform.window)
         fault = self._bank.fault(heard)
         if fault:
@@ -147,15 +211,16 @@ class TdmaAir:
         if comb.residual_power > self.interference * floor + self.distortion * signal:
             above = 10.0 * np.log10(comb.residual_power / max(floor, 1e-300))
             return comb, f"interference: residual {above:.1f} dB above the sounded noise floor"
-        if not self._pilots_heard(comb, floor):
+        if not self._pilots_heard(comb, floor, expected):
             return comb, "no signal: its pilots are not heard in its own slot"
         return comb, self._unsteady(heard, comb, floor, signal)
 
-    def _pilots_heard(self, comb: Comb, floor: float) -> bool:
+    def _pilots_heard(self, comb: Comb, floor: float, expected: float | None) -> bool:
         window = self.waveform.window
         trials = self.waveform.searched(self._bank.rate_sps, self.offset_max_hz)
-        power = float(np.mean(np.abs(comb.tones[:2]) ** 2))
-        return power > noise_limit(2, window, trials) * floor / window
+        if expected is None:
+            return comb.pilot_power > 2.0 * noise_limit(2, window, trials, _CHANCE) * floor / window
+        return bool(still_there(comb.pilot_power, expected, floor / window, trials))
 
     def _unsteady(self, heard: NDArray[np.complex128], comb: Comb, floor: float, signal: float) -> str:
         """What moves within the slot (samples lost, a burst, a gain that is regulated), or ""."""

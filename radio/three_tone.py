@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ive
 
 from radio.errors import InputError
 from radio.tone import SMALLEST_WINDOW, phasor
@@ -31,6 +32,11 @@ class Comb:
     offset_hz: float
     residual_power: float
 
+    @property
+    def pilot_power(self) -> float:
+        """Of both pilots together, noise included."""
+        return float(np.sum(np.abs(self.tones[:2]) ** 2))
+
 
 def estimate_values(
     tones: NDArray[np.complex128], projection_variance: float | NDArray[np.float64]
@@ -40,9 +46,13 @@ def estimate_values(
     With v_p = E|n|^2 of one projection and a the pilots' amplitude,
 
         v = (3/2) Re(y_2 conj(u)) / a,   u = phase of y_1^2 conj(y_0),
-        Var v = (9/8) v_p / a^2 + v^2 v_p / (4 a^2)
+        Var v = (9/8 + v^2/4) r + (27/16 + 15 v^2/4) r^2,   r = v_p / a^2
 
-    to first order. To second order noise turns u (5 v_p/4a^2) and bends 1/a (3 v_p/8a^2); 1 + 7 v_p/8a^2 takes both off.
+    To second order noise turns u (5 r/4) and bends 1/a (3 r/8); 1 + 7 r/8 takes both off the value. The r^2 of the variance is
+    what the first term misses when it is taken at the estimates: at v = 0 the spread of 1/a^2 (2 5/8 + 15/32 - 45/32), with v
+    the turn (25/8) and the rest by Monte Carlo. By pilots' SNR 1/r the mean stated variance is above the mean squared error
+    by up to 2 % at 15 dB, 7 % at 12, 19 % at 10, 50 % at 8 and twofold at 6 dB (|v| = 1, where it is worst); the bias is below
+    1 % of the value down to 8 dB and 6 % at 6 dB.
     """
     first, second, third = (tones[..., i] for i in range(3))
     power = (np.abs(first) ** 2 + np.abs(second) ** 2) / 2.0 - projection_variance
@@ -53,7 +63,27 @@ def estimate_values(
     ratio = PILOT / PAYLOAD * (third * turn.conj()).real / np.sqrt(power)
     relative = projection_variance / power
     value = ratio * (1.0 + 7.0 / 8.0 * relative)
-    return value, (9.0 / 8.0 + value**2 / 4.0) * relative
+    second = (27.0 / 16.0 + 15.0 / 4.0 * value**2) * relative**2
+    return value, (9.0 / 8.0 + value**2 / 4.0) * relative + second
+
+
+def pilot_evidence(
+    power: float | NDArray[np.float64], expected: float | NDArray[np.float64], trials: int = 1
+) -> NDArray[np.float64]:
+    """(...) log likelihood ratio of both pilots being there against noise alone.
+
+        log LR = -L - log(e L) / 2 + log I_1(2 sqrt(e L)) - log T
+
+    of a noncentral chi-square law with four degrees of freedom over a central one, in units of v_p.
+
+    Args:
+        power: e, both pilots' received power together.
+        expected: L, what it would be without noise, from an earlier slot.
+        trials: T, offsets that were searched for the largest e.
+    """
+    product = np.maximum(np.asarray(power) * np.asarray(expected), 1e-300)
+    root = 2.0 * np.sqrt(product)
+    return np.asarray(-np.asarray(expected) - np.log(product) / 2.0 + np.log(ive(1, root)) + root - np.log(trials))
 
 
 @dataclass(frozen=True)
@@ -87,6 +117,12 @@ class ThreeTone:
     def searched(self, rate_sps: float, offset_max_hz: float) -> int:
         """How many offsets `read` tries."""
         return 2 * self._reach(rate_sps, offset_max_hz) + 1
+
+    def offset_error_hz(self, comb: Comb, rate_sps: float, projection_variance: float) -> float:
+        """Standard error of `Comb.offset_hz` where it was estimated: rate sqrt(v_p) / (pi N a), the turn of both pilots
+        between the halves of the window; 4/3 of the Cramer-Rao bound's variance, above the search's threshold."""
+        power = float(np.mean(np.abs(comb.tones[:2]) ** 2))
+        return rate_sps * math.sqrt(projection_variance / max(power, 1e-300)) / (math.pi * self.window)
 
     def components(self, comb: Comb, rate_sps: float) -> NDArray[np.complex128]:
         """(3, window) the comb's tones of amplitude 1, as received."""

@@ -22,7 +22,7 @@ from radio.bank import RadioBank, sounded_state
 from radio.equalisation import plan_votes, power_dbfs
 from radio.errors import InputError
 from radio.inversion import check_payloads
-from radio.outlier import noise_limit
+from radio.presence import Presence
 from radio.streams import stream
 from radio.tone import DC_GUARD_BINS, SMALLEST_WINDOW, phasor
 
@@ -80,19 +80,7 @@ def decide(
         return total, error, np.asarray(10.0 * np.log10(ratio))
 
 
-def unheard(plus: NDArray[np.float64], minus: NDArray[np.float64], noise: float, bins: int, window: int) -> str:
-    """Why a vote with energies (P,) is none, or "": those of one slot are no more than noise makes.
-
-    Args:
-        plus, minus: energies of both detectors.
-        noise: its expectation in one detector.
-        bins: of one detector.
-        window: samples of the idle slot that `noise` is from.
-    """
-    # Of both together: a side for which nobody voted is silent.
-    if np.all(plus + minus > 2.0 * noise * noise_limit(2 * bins, window)):
-        return ""
-    return "no signal: the energies of a vote are not above the noise floor"
+UNHEARD = "no signal: the energies of a vote are not above the noise floor, nor are those before it"
 
 
 class VoteAir:
@@ -100,6 +88,17 @@ class VoteAir:
 
     Payloads may be any real numbers; their signs are sent. `snr_db` is a vote's mean received power over the noise in
     one detector.
+
+    A slot that is likelier silent than 1 in 100 is an erasure (`radio.presence`). Good rounds that this loses, of the first
+    1000 with flat Rayleigh fading, by SNR per received scalar (Monte Carlo):
+
+        SNR       -10 dB    0 dB   10 dB    20 dB    30 dB
+        K = 5       67 %   1.2 %   0.13 %   0.05 %  < 0.02 %
+        K = 20       5 %   0.3 %   0.02 %  < 0.02 % < 0.02 %
+
+    Almost all of them are the first ones, until there is evidence that anybody sends. Devices that fall silent after 200
+    rounds (K = 5) are noticed after 12 slots at 0 dB, 2 at 10 dB and mostly at once above 20 dB; until then a vote of noise is
+    a number, whose variance says so.
 
     Args:
         bank: the radios.
@@ -127,6 +126,7 @@ class VoteAir:
         self.devices = bank.devices
         self.interference = 10.0 ** (interference_db / 10.0)
         self.distortion = 10.0 ** (distortion_dbc / 10.0)
+        self._presence = Presence(2 * self.reach + 1, window)
         self._bank = bank
         self._seed = seed
         self._sounded: tuple[int, ChannelState] | None = None
@@ -175,9 +175,8 @@ class VoteAir:
                     }
                     heard = self._bank.slot(waves, self.window)
                     energies[:, p], reason = self._energies(heard, floor)
-                    reason = reason or unheard(
-                        energies[0, p : p + 1], energies[1, p : p + 1], noise, 2 * self.reach + 1, self.window
-                    )
+                    if not reason and not self._presence.hear(energies[:, p].sum(), floor / self.window, active.size):
+                        reason = UNHEARD
                     if reason:
                         break
         nothing = np.full(count, np.nan)

@@ -5,7 +5,7 @@ With the noise fixed ahead, a round's mean over the n active devices differs fro
     MSE = [ sum_active sigma_k^2 + sum_active (E p^2 + sigma_k^2) v_k / (2 |h_k|^2) + E|n|^2 / (2 M eta^2) ] / n^2
           + S^2 (1/n - 1/K)
 
-own noise, misalignment from the error of the channel estimates (`radio.pilot.csi_variance` to first order), receiver
+own noise, misalignment from the error of the channel estimates (`radio.misalignment.csi_variance` to first order), receiver
 noise, and the data left out: payloads of variance S^2 among devices make the mean of n of K miss that of all by the
 last term (sampling without replacement). Leaving out the weakest device raises the common arrival eta and lowers n.
 Everything here is known before anybody measures a loss, or bounded by the clip; no data enters.

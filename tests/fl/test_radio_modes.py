@@ -83,6 +83,8 @@ def test_a_run_on_free_running_radios(make_experiment, tmp_path) -> None:
 def test_a_profile_and_its_contradiction(make_experiment) -> None:
     experiment = make_experiment({"radio.profile": "textbook", "radio.mode": "energy"})
     assert experiment.radio.described == "energy mode, profile textbook"
+    symbols = make_experiment({"radio.profile": "pluto-bench", "radio.mode": "energy", "radio.fidelity": "symbol"})
+    assert symbols.radio.described.endswith("(its gains, noise and offsets; no impairments of radios)")
     assert Experiment().radio.described == "coherent mode, rayleigh fading, SNR 20 dB at full scale"
     with pytest.raises(InputError, match=r"radio.snr_db = 40.0 beside radio.profile = 'textbook'"):
         make_experiment({"radio.profile": "textbook", "radio.snr_db": 40})

@@ -35,7 +35,8 @@ def test_measured_power_and_its_variance(powers) -> None:
     assert power.var() == pytest.approx(formula, rel=0.1)
     predicted = np.mean([f.variance for f in found])
     # Exact for equal powers; an upper bound where the split is uneven, at most by the samples' own scatter.
-    assert 0.93 * formula < predicted < 1.1 * max(formula, energy_variance(np.array(powers or [0.0]), noise, window))
+    # The smaller of two estimates with a scatter of 1/sqrt(M) is 4 % small at 256 samples.
+    assert 0.94 * formula < predicted < 1.1 * max(formula, energy_variance(np.array(powers or [0.0]), noise, window))
     assert not any(f.fault for f in found)
 
 

@@ -159,6 +159,31 @@ def test_dc_offset_and_image_are_measured_and_do_not_reach_the_sum() -> None:
     assert (air.sounding.image_db > -50.0).all() and (air.sounding.image_db < -20.0).all()
 
 
+@pytest.mark.parametrize("sample_snr_db", [40.0, 55.0])
+def test_the_image_says_how_sure_it_is(sample_snr_db: float) -> None:
+    """Mixers stand still, so their image is the same in every round; a pilot of another length tells it as well."""
+    impairments = Impairments(iq_gain_db=0.3, iq_phase_deg=1.0)
+    medium = Medium(
+        Fading(DEVICES, 3, "static"), 3, noise_variance=10 ** (-sample_snr_db / 10), impairments=impairments
+    )
+    found = {}
+    for pilot_window in (1024, 777):
+        air = air_on(medium, 1024, None, pilot_window=pilot_window)
+        rounds = []
+        for t in range(40):
+            air.sound(t)
+            assert air.sounding is not None and air.sounding.image_found.all()
+            rounds.append((air.sounding.image_db, air.sounding.image_standard_error_db))
+        values, errors = np.moveaxis(np.array(rounds), 1, 0)
+        assert np.sqrt((values.var(axis=0) / errors.mean(axis=0) ** 2).mean()) == pytest.approx(1.0, abs=0.2)
+        found[pilot_window] = values.mean(axis=0), errors.mean(axis=0) / np.sqrt(40)
+    apart, error = found[1024][0] - found[777][0], np.hypot(found[1024][1], found[777][1])
+    assert (np.abs(apart) < 5 * error + 0.02).all()
+    quiet = bench(20.0)
+    quiet.sound(0)
+    assert quiet.sounding is not None and not quiet.sounding.image_found.any()
+
+
 def test_bursts_in_the_air_slot_are_erased_and_what_is_left_is_right() -> None:
     """Bursts 5 dB over the noise for a tenth of a window: 0.8 dB of the mean residual."""
     quiet, _ = play(bench(0.0, 4096), 40)
