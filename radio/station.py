@@ -38,6 +38,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from radio.cell import EDGE_SAMPLES, Cell
 from radio.errors import InputError
 from radio.pluto.permit import FULL_SCALE_DBM, TransmitPermit
+from radio.pluto.proof import prove_weight
 from radio.pluto.transceiver import START_LAG_S, PlutoRadio, open_radio
 from radio.radio import Radio
 
@@ -246,7 +247,7 @@ def open_station(
         for device in file.device:
             radio = open_unit(device, permit)
             radio.transmit_gain_db = file.transmit_gain_db(device)
-            if coherent and not radio.prove_weight():
+            if coherent and not prove_weight(radio):
                 raise InputError(
                     f"{radio.uri} (serial {radio.serial}): scaling a running transmission (calibscale, calibphase) does not work "
                     "on this unit, and coherent mode needs it; see pairzero radio selftest, or take radio.mode = 'energy'"

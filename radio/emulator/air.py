@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from radio.delay import EDGE, echo, padded
+from radio.delay import EDGE, padded
 from radio.emulator.playback import Playback
 from radio.emulator.reference import Reference
 from radio.emulator.wave import Tones, Wave, converted
@@ -167,13 +167,13 @@ class Air:
         )
         leak = self._mixers[sender.unit].leak if 2.0 * abs(offset_hz) < self._band(listener) else 0j
         gain = complex(amplitude * paths[0]) if paths.size == 1 else complex(amplitude)
-        flat = 1.0 + 0j if paths.size == 1 else complex(paths.sum())  # waves have their echoes in their renderings
+        flat = 1.0 + 0j if paths.size == 1 else complex(paths.sum())  # waves come with their echoes
         leak *= flat
         tones = sender.tones if sender.tones is not None and not sender.tones.silent else None
         loudest = max(abs(leak), 1.0 if sender.waves or tones else 0.0)
         if amplitude * float(np.abs(paths).sum()) * loudest < _INAUDIBLE:
             return
-        renderings = [self._rendering(wave, sender, listener, paths, seconds) for wave in sender.waves]
+        renderings = [self._rendering(wave, sender, listener) for wave in sender.waves]
         period = self.period(listener, seconds)
         theta = self._phase_noise(listener.rate_sps) if not own else np.zeros(0, dtype=np.float32)
         places = int(draws.integers(_THETA)) if theta.size else 0
@@ -182,7 +182,7 @@ class Air:
             here = seconds + begin * period
             heard: list[NDArray[np.complex128]] = []
             for wave, rendering in zip(sender.waves, renderings, strict=True):
-                segment = self._played(wave, rendering, sender, listener, here, n)
+                segment = self._played(wave, rendering, sender, listener, paths, here, n)
                 if segment is not None:
                     heard.append(segment)
             if tones is not None:
@@ -253,41 +253,53 @@ class Air:
         return self._theta[1]
 
     def _played(
-        self, wave: Wave, rendering: _Rendering, sender: Sender, listener: Listener, seconds: float, n: int
+        self,
+        wave: Wave,
+        rendering: _Rendering,
+        sender: Sender,
+        listener: Listener,
+        paths: NDArray[np.complex128],
+        seconds: float,
+        n: int,
     ) -> NDArray[np.complex128] | None:
-        """(n,) what arrives of a wave, before path gain and carrier; None where it is silent."""
+        """(n,) what arrives of a wave: over one path before its gain, over several their sum; None where it is silent.
+
+        May be a view of what is kept: not to be written to.
+        """
         position = self._elapsed(sender, wave.start_s, seconds) * sender.rate_sps
         wait = math.ceil(-position * listener.rate_sps / sender.rate_sps - 1e-4)
         if wait >= n:
             return None
         position = round((position + rendering.lead) * rendering.stretch, 4)
-        if not wave.cyclic and position >= rendering.playback.size:
+        latest = float(self._taps_s.max(initial=0.0)) * listener.rate_sps
+        if not wave.cyclic and position >= rendering.playback.size + latest:
             return None
         ours = sender.tuning * (1.0 + 1e-6 * self.references[sender.unit].ppm(seconds))
         ratio = sender.rate_sps * ours * self.period(listener, seconds) * rendering.stretch
-        segment = rendering.playback.heard(position, ratio, n)
+        if paths.size == 1:
+            segment = rendering.playback.heard(position, ratio, n)
+            if wave.cyclic and wait > 0:
+                segment = segment.copy()
+        else:
+            segment = np.zeros(n, dtype=np.complex128)
+            for path, delay_s in zip(paths, self._taps_s, strict=True):
+                late = delay_s * sender.rate_sps * rendering.stretch
+                segment += path * rendering.playback.heard(position - late, ratio, n)
         if wave.cyclic and wait > 0:
-            segment = segment.copy()
             segment[:wait] = 0.0
         return segment
 
-    def _rendering(
-        self, wave: Wave, sender: Sender, listener: Listener, paths: NDArray[np.complex128], seconds: float
-    ) -> _Rendering:
-        """The wave as this receiver would sample it: mixer, echoes, band, rate. Kept until something of that changes."""
-        several = paths.size > 1
+    def _rendering(self, wave: Wave, sender: Sender, listener: Listener) -> _Rendering:
+        """The wave as this receiver would sample it: mixer, band, rate. Kept until something of that changes."""
         tuned = (sender.lo_hz, sender.rate_sps, sender.bandwidth_hz)
         heard = (listener.lo_hz, listener.rate_sps, listener.bandwidth_hz)
-        key = (tuned, heard, paths.tobytes() if several else b"")
+        key = (tuned, heard)
         known = wave.renderings.get(listener.unit)
         if known is not None and known.key == key:
             return known
         analog, lead = self._mixed(sender, wave.analog), 0
-        delays = self._taps_s * sender.rate_sps
         if not wave.cyclic:
-            analog, lead = padded(analog, math.ceil(delays.max(initial=0.0))), EDGE
-        if several:
-            analog = echo(analog, paths, delays)
+            analog, lead = padded(analog), EDGE
         analog = _in_band(analog, sender, listener, self._band(listener))
         size = max(1, round(analog.size * listener.rate_sps / sender.rate_sps))
         stretch = size / analog.size

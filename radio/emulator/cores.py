@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 from radio.emulator.attributes import Attribute, Channel, Device, constant, decimal, refuse, whole
@@ -42,7 +43,7 @@ class Divider:
     def _write(self, text: str) -> None:
         wanted = whole(text, 0, 1 << 31)
         if wanted not in (self._rate(), self._rate() // 8):
-            raise refuse(22)
+            raise refuse(errno.EINVAL)
         self.on = wanted != self._rate()
         self._changed()
 
@@ -100,12 +101,11 @@ class TransmitCore:
                 name, f"out_altvoltage{index}_{TONE_NAMES[index]}_{name}", lambda: read(self.tones[index]), write
             )
 
-        half = self.divider.rate_sps
         return [
             one(
                 "frequency",
                 lambda tone: str(round(tone.frequency_hz)),
-                lambda text: update(frequency_hz=whole(text, 0, max(half, self.divider.rate_sps) // 2)),
+                lambda text: update(frequency_hz=whole(text, 0, self.divider.rate_sps // 2)),
             ),
             one(
                 "phase",
@@ -140,7 +140,7 @@ class StatusRegister:
         try:
             address, *value = (int(word, 0) for word in text.split())
         except ValueError:
-            raise refuse(22) from None
+            raise refuse(errno.EINVAL) from None
         self._address = address
         if address == self.ADDRESS and value and value[0] & self.OVERFLOW:
             self.overflow = False

@@ -12,6 +12,7 @@ from radio.tone import phasor
 
 PHASES = 8  # a sample is divided into
 DRIFT_MAX = 1e-3  # of one clock against the other
+_MOST = 3 * PHASES + 8  # derivatives that are kept: those of all phases, and the fractions of equal clocks and echoes
 _EXACT = 1e-12  # a drift below this is none
 
 Wave = NDArray[np.complex128]
@@ -85,8 +86,8 @@ class Playback:
             turned = np.roll(phasor(fraction / size, size, -half), -half) * self._spectrum
             if order:
                 turned *= (2j * np.pi * np.fft.fftfreq(size)) ** order
-            if fraction not in (0.0, *(k / PHASES for k in range(PHASES))):
-                self._known.clear()  # equal clocks: one fraction at a time
+            if len(self._known) >= _MOST:
+                self._known.clear()
             known = self._known[(fraction, order)] = np.asarray(fft.ifft(turned))
         return known
 

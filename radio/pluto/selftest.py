@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from radio.pluto.driver import PlutoError
 from radio.pluto.permit import PermitError
+from radio.pluto.proof import await_wave, prove_weight, proved, weights_found
 from radio.pluto.stream import ADC_FULL_SCALE
 from radio.pluto.transceiver import PlutoRadio, open_radio
-from radio.pluto.weight import PROOF, measure_weights, probe_wave
+from radio.pluto.weight import probe_wave
 
 BLOCK = 8192  # samples of a kernel block: a capture within one has no gap at any rate
 BLOCKS = 4
@@ -96,7 +97,7 @@ def _exact(radio: PlutoRadio) -> tuple[bool, str]:
     wave = (codes / 2047.0).reshape(-1).view(np.complex128)
     with radio.digital_loopback():
         radio.transmit(wave, cyclic=True)
-        radio.await_wave(wave)
+        await_wave(radio, wave)
         heard = _codes(radio.receive(BLOCK))
     # Where a capture begins in the wave is not known: at the circular shift that fits best.
     spectrum = np.fft.fft(_complex(heard[: len(codes)])) * np.fft.fft(_complex(codes)).conj()
@@ -107,19 +108,10 @@ def _exact(radio: PlutoRadio) -> tuple[bool, str]:
 
 
 def _weights(radio: PlutoRadio) -> tuple[bool, str]:
-    wave = probe_wave()
-    if not radio.prove_weight():
-        with radio.digital_loopback():
-            radio.transmit(wave, cyclic=True)
-            radio.await_wave(wave)
-            found = measure_weights(radio.weigh, radio.receive, wave)
-        working = all(abs(value - wanted) <= PROOF for wanted, value in found)
-        how = "work by handing over the wave again" if working else "do not work either way"
+    if not prove_weight(radio):
+        how = "work by handing over the wave again" if proved(weights_found(radio)) else "do not work either way"
         return False, f"calibscale and calibphase do not scale a running transmission; weights {how}"
-    with radio.digital_loopback():
-        radio.transmit(wave, cyclic=True)
-        radio.await_wave(wave)
-        found = measure_weights(radio.weigh, radio.receive, wave)
+    found = weights_found(radio)
     table = "; ".join(f"{_short(wanted)}: {value:.4f}" for wanted, value in found)
     return True, f"largest error {max(abs(value - wanted) for wanted, value in found):.1e} ({table})"
 
@@ -130,7 +122,7 @@ def _clipping(radio: PlutoRadio) -> tuple[bool, str]:
     before = radio.clipped
     with radio.digital_loopback():
         radio.transmit(wave, cyclic=True)
-        radio.await_wave(np.clip(wave.real, -1, 1) + 1j * np.clip(wave.imag, -1, 1))
+        await_wave(radio, np.clip(wave.real, -1, 1) + 1j * np.clip(wave.imag, -1, 1))
         heard = _codes(radio.receive(64))
     counted = radio.clipped - before
     peak = int(np.abs(heard).max())
@@ -146,7 +138,7 @@ def _stale(radio: PlutoRadio) -> tuple[bool, str]:
         if radio.weighs_live:
             wave = np.full(1024, 1.0 + 0j)
             radio.transmit(wave, cyclic=True)
-            radio.await_wave(wave)
+            await_wave(radio, wave)
             for trial in range(STALE_TRIALS):
                 number = 1 + trial % 31
                 radio.weigh(number / 32.0)
@@ -175,7 +167,7 @@ def _mute(radio: PlutoRadio) -> tuple[bool, str]:
     wave = probe_wave()
     with radio.digital_loopback():
         radio.transmit(wave, cyclic=True)
-        radio.await_wave(wave)
+        await_wave(radio, wave)
         radio.mute()
         heard = float(np.abs(radio.receive(BLOCK)).max())
     gain, off, loopback = unit.get_number("transmit_gain"), unit.get("transmit_lo_off"), unit.get("loopback")

@@ -1,8 +1,8 @@
 """`Radio` over one Pluto.
 
 A transmission starts late by an unknown time (USB, DMA): at most `START_LAG_S`, and every start anew. What runs can be
-scaled without a restart (`weigh`), where the unit's self-test has proved it (`prove_weight`); elsewhere the wave is handed
-over again, scaled, with a start of its own.
+scaled without a restart (`weigh`), where that is proved (`radio.pluto.proof`); elsewhere the wave is handed over again,
+scaled, with a start of its own.
 
 A unit that goes away or stops answering is opened again by its serial number, set as it was, and is silent. Whatever was
 running is gone then, so `weigh` fails; a reception that was interrupted is NaN, which every receiver takes for an erasure.
@@ -15,7 +15,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,10 @@ from radio.pluto.scan import find_serial
 from radio.pluto.stream import ADC_FULL_SCALE, ReceiveStream
 from radio.pluto.transmission import Transmission
 from radio.pluto.unit import Unit
-from radio.pluto.weight import PROOF, measure_weights, probe_wave
 
 START_LAG_S = 0.05
 CALIBRATION_STEP_HZ = 100e6  # LO moves beyond this calibrate the transmitter, at near full drive
 LO_TOLERANCE_HZ = 10.0  # two steps of the synthesiser
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _taken: dict[str, PlutoRadio] = {}
@@ -127,8 +124,12 @@ class PlutoRadio:
 
     @property
     def weighs_live(self) -> bool:
-        """Whether `prove_weight` has found that this unit scales a running transmission."""
+        """Whether `weigh` scales a running transmission (`radio.pluto.proof` finds out) or hands it over again."""
         return self._sending.live
+
+    @weighs_live.setter
+    def weighs_live(self, value: bool) -> None:
+        self._sending.live = value
 
     @property
     def lo_hz(self) -> float:
@@ -296,7 +297,7 @@ class PlutoRadio:
         with explained(self._unit.uri, "receive"):
             return ReceiveStream(self._unit.adc, blocks, size, drain=drain)
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def _patiently(self, action: Callable[[], Any]) -> Any:
         """`action`; while a unit opened again still holds what its lost client had open, over and over."""
         while True:
             try:
@@ -326,39 +327,6 @@ class PlutoRadio:
             yield
         finally:
             self._sending.silence()
-
-    def await_wave(self, wave: NDArray[np.complex128]) -> None:
-        """Receive until the cyclic `wave`, in loopback, has begun. Raises PlutoError if it does not.
-
-        Patience is counted in samples and in seconds: the latest start lies within both, whichever way time passes.
-        """
-        power = 0.9 * float(np.vdot(wave, wave).real) / wave.size
-        length = max(wave.size, round(START_LAG_S * self._rate_sps / 16.0))
-        deadline = time.monotonic() + 4.0 * START_LAG_S
-        received = 0
-        while received < 64 * length or time.monotonic() < deadline:
-            heard = self.receive(length)[-wave.size :]
-            if np.vdot(heard, heard).real > power * wave.size:
-                return
-            received += length
-        raise PlutoError(
-            f"{self._unit.name}: a transmission in digital loopback did not come back; unplug the unit, plug it in, try again"
-        )
-
-    def prove_weight(self) -> bool:
-        """Whether this unit scales a running transmission as `weigh` wants it. In digital loopback; nothing is radiated."""
-        wave = probe_wave()
-        self._sending.live = True
-        try:
-            with self.digital_loopback():
-                self.transmit(wave, cyclic=True)
-                self.await_wave(wave)
-                found = measure_weights(self.weigh, self.receive, wave)
-        except BaseException:
-            self._sending.live = False
-            raise
-        self._sending.live = all(abs(value - wanted) <= PROOF for wanted, value in found)
-        return self._sending.live
 
     # Life
 

@@ -12,6 +12,7 @@ from radio.emulator.faults import parse_fault
 from radio.emulator.server import Plutos
 from radio.pluto.driver import ConnectionLost, PlutoError
 from radio.pluto.permit import PermitError, TransmitPermit
+from radio.pluto.proof import await_wave, prove_weight
 from radio.pluto.scan import find_serial
 from radio.pluto.transceiver import PlutoRadio, open_radio
 from radio.pluto.weight import TRIALS, measure_weights, probe_wave
@@ -117,7 +118,7 @@ def test_loopback_is_bit_exact_and_clips(radio: PlutoRadio) -> None:
     codes[7] = (2047, round(-0.5 * 2047))
     with radio.digital_loopback():
         radio.transmit(wave, cyclic=True)
-        radio.await_wave(wave / 1.1)
+        await_wave(radio, wave / 1.1)
         heard = np.rint(radio.receive(1024).view(np.float64) * 2048).reshape(-1, 2)
     shifts = np.flatnonzero((heard == codes[0]).all(axis=1))
     assert any(np.array_equal(np.roll(heard, -shift, axis=0), codes) for shift in shifts)
@@ -128,10 +129,10 @@ def test_loopback_is_bit_exact_and_clips(radio: PlutoRadio) -> None:
 def test_weights_live_and_by_handing_over_again(radio: PlutoRadio, plutos: Plutos, live: bool) -> None:
     wave = probe_wave()
     if live:
-        assert radio.prove_weight()
+        assert prove_weight(radio)
     with radio.digital_loopback():
         radio.transmit(wave, cyclic=True)
-        radio.await_wave(wave)
+        await_wave(radio, wave)
         begun = plutos.units[0].starts
 
         def receive(n: int) -> np.ndarray:
@@ -147,7 +148,7 @@ def test_weights_live_and_by_handing_over_again(radio: PlutoRadio, plutos: Pluto
 
 
 def test_a_weight_is_limited_at_full_scale(radio: PlutoRadio, plutos: Plutos) -> None:
-    assert radio.prove_weight()
+    assert prove_weight(radio)
     with radio.digital_loopback():
         radio.transmit(np.full(64, 0.8 + 0j), cyclic=True)
         radio.weigh(2.0)
@@ -244,7 +245,7 @@ def test_a_unit_that_stays_stalled_is_an_error(uri: str, plutos: Plutos) -> None
 
 def test_a_transmitter_that_is_lost_while_sending_is_silent_and_says_so(radio: PlutoRadio, plutos: Plutos) -> None:
     tuned(radio)
-    radio.prove_weight()
+    prove_weight(radio)
     wave = 0.5 * probe_wave()
     radio.transmit(wave, cyclic=True)
     plutos.units[0].faults.arm(parse_fault("power@command=1,seconds=0.2", 0))
