@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fl.config_checks import check
 from radio.errors import InputError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -108,7 +109,13 @@ class Radio(_Section):
     window: Annotated[int, Field(ge=64, le=1 << 20)] = 4096
     pilot_window: Annotated[int, Field(ge=64, le=1 << 20)] = 1024
     rate_sps: Positive = 1e6
-    truncation: Annotated[float, Field(ge=0, lt=1)] = 0.05  # devices with |h|^2 below this share of the mean sit out
+    # devices with |h|^2 below this share of the mean sit out; auto: whoever leaves the least error of the mean (coherent)
+    truncation: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.05
+
+    @property
+    def least_share(self) -> float:
+        """Of the mean gain power, below which no device is ever inverted."""
+        return 0.0 if self.truncation == "auto" else self.truncation
 
     @property
     def described(self) -> str:
@@ -125,7 +132,18 @@ class Privacy(_Section):
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
     clip: Positive = 10.0  # gamma: bound of one example's projected gradient
     spare_rounds: Annotated[float, Field(ge=0)] = 0.01  # share of the rounds kept for interrupted slots (at least 8)
-    backoff: Annotated[float, Field(ge=0)] = 4.0  # noise standard deviations that fit below DAC full scale
+    unit: Literal["example", "device"] = (
+        "example"  # device: its whole data set; sensitivity 2 C, sampling hides nothing
+    )
+    threat: Literal["own-noise", "aggregate", "trusted-receiver"] = "own-noise"  # the one enforced; privacy/threats.py
+    colluders: Annotated[int, Field(ge=0)] = 0  # C: devices that tell the server their own noise
+    dropouts: Annotated[int, Field(ge=0)] = 0  # D: devices announced as active that may send nothing
+    csi_margin_db: Annotated[float, Field(ge=0, le=60)] | None = None  # kappa: how much louder a device may arrive
+    assume_perfect_csi: bool = False  # kappa = 1: every device arrives exactly as planned
+    receiver_noise: Positive | None = (
+        None  # announced noise per complex sample, ADC full scale = 1; the smaller of it and the measured counts
+    )
+    backoff: Annotated[float, Field(ge=0)] = 4.0  # noise standard deviations below DAC full scale; aggregate: more
     ledger: str | None = None  # folder of ledgers, one per data owner; default: see fl.session.ledger_folder
     reproducible: bool = False  # testing only: secrets derived from the seed; the guarantee is void
 
@@ -150,52 +168,7 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        _check_method(self.learning)
-        if self.learning.density < 1 and self.learning.direction == "low-rank":
-            raise ValueError(
-                f"learning.density = {self.learning.density:g} with learning.direction = 'low-rank': the weights left by a "
-                "mask have no rows and columns; use rademacher or gaussian, or density = 1"
-            )
-        if self.learning.batch > self.task.examples_per_device:
-            raise ValueError(
-                f"learning.batch = {self.learning.batch:g} is more than task.examples_per_device = "
-                f"{self.task.examples_per_device}; a device cannot draw more than it has"
-            )
-        losses = self.radio.path_loss_db
-        if isinstance(losses, tuple) and len(losses) != self.learning.devices:
-            raise ValueError(
-                f"radio.path_loss_db has {len(losses)} values for learning.devices = {self.learning.devices}; "
-                "give one number for all or one per device"
-            )
-        if self.radio.mode == "vote" and self.learning.payload != "sign":
-            raise ValueError(
-                f"radio.mode = 'vote' carries signs, but learning.payload = {self.learning.payload!r}; set learning.payload = "
-                "'sign' (a round then moves by learning.rate along the majority's sign), or use another mode"
-            )
-        surroundings = (
-            "fading", "rician_k_db", "coherence_rounds", "snr_db", "path_loss_db", "offset_hz", "timing_samples",
-            "dac_bits", "adc_bits",
-        )  # fmt: skip
-        for key in surroundings if self.radio.profile != "none" else ():
-            if getattr(self.radio, key) != Radio.model_fields[key].default:
-                raise ValueError(
-                    f"radio.{key} = {getattr(self.radio, key)!r} beside radio.profile = {self.radio.profile!r}, which says "
-                    "what the air is like; leave one of them out"
-                )
-        if self.run.record_every and (self.radio.mode == "ideal" or self.radio.fidelity == "symbol"):
-            raise ValueError(
-                f"run.record_every = {self.run.record_every}, but an air with radio.mode = {self.radio.mode!r} and "
-                f"radio.fidelity = {self.radio.fidelity!r} has no samples to record; leave one of them out"
-            )
-        if self.task.name == "reviews" and self.task.examples_per_device > 1000:
-            raise ValueError(
-                f"task.examples_per_device = {self.task.examples_per_device}; the generated reviews give at most 1000"
-            )
-        if self.privacy.enabled and self.privacy.delta >= 1 / self.task.examples_per_device:
-            raise ValueError(
-                f"privacy.delta = {self.privacy.delta:g} is not below 1/task.examples_per_device = "
-                f"{1 / self.task.examples_per_device:g}; such a delta promises nothing"
-            )
+        check(self)
         return self
 
     @property
@@ -225,73 +198,6 @@ class Experiment(_Section):
             lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
             lines.append("")
         return "\n".join(lines)
-
-
-def _check_split(learning: Learning) -> None:
-    if learning.estimator != "split":
-        for name in ("split_layer", "split_width"):
-            if getattr(learning, name) != Learning.model_fields[name].default:
-                raise ValueError(
-                    f"learning.{name} = {getattr(learning, name)} has no effect with learning.estimator = "
-                    f"{learning.estimator!r}; use estimator = 'split' or leave it out"
-                )
-        return
-    if learning.perturbations % learning.split_width:
-        raise ValueError(
-            f"learning.perturbations = {learning.perturbations} is not a multiple of learning.split_width = "
-            f"{learning.split_width}; split sends one number for each of the upper block's directions"
-        )
-    if learning.local_steps > 1:
-        raise ValueError(
-            f"learning.local_steps = {learning.local_steps} with learning.estimator = 'split' is not provided for; use "
-            "central or one-sided"
-        )
-    if learning.functional:
-        raise ValueError(
-            "learning.functional = true with learning.estimator = 'split': it moves the weights while it keeps activations; "
-            "leave functional out"
-        )
-
-
-def _check_method(learning: Learning) -> None:
-    """Raises ValueError where settings of the method make no sense together."""
-    _check_split(learning)
-    if learning.optimiser == "normalised" and learning.perturbations < 2:
-        raise ValueError(
-            "learning.optimiser = 'normalised' divides by the standard deviation over a round's directions, and "
-            "learning.perturbations = 1 has none; use 2 at least, 8 is usual"
-        )
-    if learning.optimiser == "normalised" and learning.payload == "sign":
-        raise ValueError(
-            "learning.optimiser = 'normalised' needs the size of what is measured, and learning.payload = 'sign' sends "
-            "none; use payload = 'value' or another optimiser"
-        )
-    if learning.local_steps > 1 and learning.optimiser in ("adam", "normalised"):
-        raise ValueError(
-            f"learning.local_steps = {learning.local_steps} with learning.optimiser = {learning.optimiser!r}: between its "
-            "measurements a device moves by learning.rate, while the round's step is scaled by what everybody sent; the "
-            "two would be of different size. Use sgd or momentum"
-        )
-    if learning.momentum != 0.9 and learning.optimiser not in ("momentum", "adam"):
-        raise ValueError(
-            f"learning.momentum = {learning.momentum:g} has no effect with learning.optimiser = {learning.optimiser!r}; "
-            "use momentum or adam"
-        )
-    for key, needs in (("rank", "low-rank"), ("refresh", "low-rank")):
-        if getattr(learning, key) != Learning.model_fields[key].default and learning.direction != needs:
-            raise ValueError(
-                f"learning.{key} = {getattr(learning, key)} has no effect with learning.direction = {learning.direction!r}; "
-                "use low-rank or leave it out"
-            )
-    if learning.mask != "magnitude" and learning.density == 1:
-        raise ValueError(
-            f"learning.mask = {learning.mask!r} has no effect with learning.density = 1; set a density below 1 or leave it out"
-        )
-    if learning.seed_pool is not None and learning.direction == "low-rank":
-        raise ValueError(
-            f"learning.seed_pool = {learning.seed_pool} with learning.direction = 'low-rank': half of a low-rank seed names "
-            "the basis, which changes, so the pool would not be one; use another direction"
-        )
 
 
 def _toml(value: Any) -> str:

@@ -324,13 +324,13 @@ def test_crashes_between_local_steps_are_mended(make_experiment, tmp_path, repro
 
 
 def test_noise_is_sized_for_every_local_step(make_experiment):
-    from fl.session import charge_of
+    from fl.guarantee import guarantee_of
     from privacy.accounting import epsilon
 
     one, two = (make_experiment({"learning.local_steps": steps}) for steps in (1, 2))
     assert (one.releases, two.releases) == (14, 28)  # 6 rounds and 8 spares
-    charge = charge_of(two)
-    assert charge.noise_multiplier > charge_of(one).noise_multiplier
+    charge = guarantee_of(two).charge
+    assert charge.noise_multiplier > guarantee_of(one).charge.noise_multiplier
     assert 0.45 < epsilon([(charge, 28)], 1e-5) <= 0.5
 
 
