@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from privacy.accounting import (
     Charge,
     epsilon,
+    fits,
     gaussian_delta,
     gaussian_epsilon,
+    largest_mu,
     noise_multiplier,
+    noise_scale,
     rounds_allowed,
 )
 from radio.errors import InputError
@@ -45,6 +48,48 @@ def test_gaussian_budget_table(target: float, mu: float) -> None:
     assert 1.0 / noise_multiplier(target, DELTA, 1.0, 1) == pytest.approx(mu, abs=8e-5)
     # T rounds need sqrt(T) times the noise of one
     assert noise_multiplier(target, DELTA, 1.0, 400) == pytest.approx(20.0 / mu, rel=6e-4)
+
+
+@settings(deadline=None, derandomize=True)
+@given(target=st.floats(0.01, 30.0), delta=st.floats(1e-10, 0.3))
+def test_the_largest_signal_is_the_inverse_and_errs_on_the_safe_side(target: float, delta: float) -> None:
+    mu = largest_mu(target, delta)
+    assert gaussian_delta(mu, target) <= delta < gaussian_delta(mu * (1 + 1e-9), target)
+    assert gaussian_epsilon(mu, delta) <= target
+    assert gaussian_epsilon(mu, delta) == pytest.approx(target, rel=1e-6)
+
+
+def test_noise_for_a_mix_of_rounds_is_scaled_as_a_whole() -> None:
+    shape = [(Charge(1.0, 1.0), 30), (Charge(1.0, 3.0), 90)]
+    scale = noise_scale(2.0, DELTA, shape)
+    assert scale == pytest.approx(math.sqrt(30 + 90 / 9) / largest_mu(2.0, DELTA), rel=1e-4)
+    for factor, fit in ((1.0, True), (0.9995, False)):
+        scaled = [(Charge(1.0, factor * scale * c.noise_multiplier), n) for c, n in shape]
+        assert fits(scaled, 2.0, DELTA) is fit
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(
+    rate=st.sampled_from([0.05, 0.3]),
+    multiplier=st.floats(1.0, 6.0),
+    less=st.floats(0.3, 1.0),
+    more=st.floats(1.0, 3.0),
+    count=st.integers(2, 30),
+)
+def test_what_a_charge_covers_never_certifies_more(
+    rate: float, multiplier: float, less: float, more: float, count: int
+) -> None:
+    dear, cheap = Charge(rate, multiplier), Charge(rate * less, multiplier * more)
+    assert dear.covers(cheap) and dear.covers(dear)
+    assert not cheap.covers(dear) or cheap == dear
+    before = [(Charge(0.1, 2.0), 5)]
+    mixed = epsilon([*before, (dear, count // 2), (cheap, count - count // 2)], DELTA)
+    assert mixed <= epsilon([*before, (dear, count)], DELTA) * (1 + 1e-8)
+
+
+def test_rounds_with_and_without_sampling_do_not_cover_each_other() -> None:
+    assert not Charge(1.0, 2.0).covers(Charge(0.5, 2.0))
+    assert not Charge(0.5, 2.0).covers(Charge(1.0, 9.0))
 
 
 def test_gaussian_delta_is_the_hockey_stick_divergence() -> None:
@@ -131,6 +176,10 @@ def test_sizing_and_counting_agree() -> None:
         lambda: noise_multiplier(math.inf, DELTA, 0.1, 10),
         lambda: noise_multiplier(1.0, DELTA, 0.1, 0),
         lambda: rounds_allowed(Charge(0.1, 1.0), [], -1.0, DELTA),
+        lambda: noise_scale(1.0, DELTA, []),
+        lambda: largest_mu(-1.0, DELTA),
+        lambda: largest_mu(1.0, 1e-12),
+        lambda: fits([], math.nan, DELTA),
     ],
 )
 def test_impossible_arguments_are_explained(bad: object) -> None:
@@ -139,6 +188,6 @@ def test_impossible_arguments_are_explained(bad: object) -> None:
 
 
 def test_the_accountant_is_imported_only_when_needed() -> None:
-    script = "import sys, privacy.accounting, privacy.ledger, privacy.mechanism; print('dp_accounting' in sys.modules)"
+    script = "import sys, privacy.comparison, privacy.filters, privacy.ledger, privacy.mechanism; print('dp_accounting' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"
