@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from fl.emulate_command import emulate
+from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
 from radio.errors import InputError, PairzeroError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(radio_app, name="radio")
 app.command()(emulate)
+app.add_typer(privacy_app, name="privacy")
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting.")]
 
@@ -122,8 +124,8 @@ def _explain(experiment: Experiment, quiet: bool) -> None:
         _say("privacy.reproducible: secrets derive from the seed, THE PRIVACY GUARANTEE IS VOID (testing only)")
     else:
         _say(
-            f"privacy: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for every example, own noise of each device only; "
-            f"clip {privacy.clip:g} and learning rate are assumed to be chosen without the private data"
+            f"privacy: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for every {privacy.unit}, "
+            f"against {privacy.threat}; clip {privacy.clip:g} and learning rate are assumed to be chosen without the private data"
         )
 
 

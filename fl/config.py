@@ -16,12 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fl.config_checks import SURROUNDINGS, check
 from radio.errors import InputError
-
-# Keys of `radio` that say what the air is like; a profile says all of it.
-SURROUNDINGS = (
-    "fading", "rician_k_db", "coherence_rounds", "snr_db", "path_loss_db", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
-)  # fmt: skip
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -113,7 +109,13 @@ class Radio(_Section):
     window: Annotated[int, Field(ge=64, le=1 << 20)] = 4096
     pilot_window: Annotated[int, Field(ge=64, le=1 << 20)] = 1024
     rate_sps: Positive = 1e6
-    truncation: Annotated[float, Field(ge=0, lt=1)] = 0.05  # devices with |h|^2 below this share of the mean sit out
+    # devices with |h|^2 below this share of the mean sit out; auto: whoever leaves the least error of the mean (coherent)
+    truncation: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.05
+
+    @property
+    def least_share(self) -> float:
+        """Of the mean gain power, below which no device is ever inverted."""
+        return 0.0 if self.truncation == "auto" else self.truncation
 
     @property
     def described(self) -> str:
@@ -136,7 +138,18 @@ class Privacy(_Section):
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
     clip: Positive = 10.0  # gamma: bound of one example's projected gradient
     spare_rounds: Annotated[float, Field(ge=0)] = 0.01  # share of the rounds kept for interrupted slots (at least 8)
-    backoff: Annotated[float, Field(ge=0)] = 4.0  # noise standard deviations that fit below DAC full scale
+    unit: Literal["example", "device"] = (
+        "example"  # device: its whole data set; sensitivity 2 C, sampling hides nothing
+    )
+    threat: Literal["own-noise", "aggregate", "trusted-receiver"] = "own-noise"  # the one enforced; privacy/threats.py
+    colluders: Annotated[int, Field(ge=0)] = 0  # C: devices that tell the server their own noise
+    dropouts: Annotated[int, Field(ge=0)] = 0  # D: devices announced as active that may send nothing
+    csi_margin_db: Annotated[float, Field(ge=0, le=60)] | None = None  # kappa: how much louder a device may arrive
+    assume_perfect_csi: bool = False  # kappa = 1: every device arrives exactly as planned
+    receiver_noise: Positive | None = (
+        None  # announced noise per complex sample, ADC full scale = 1; the smaller of it and the measured counts
+    )
+    backoff: Annotated[float, Field(ge=0)] = 4.0  # noise standard deviations below DAC full scale; aggregate: more
     ledger: str | None = None  # folder of ledgers, one per data owner; default: see fl.session.ledger_folder
     reproducible: bool = False  # testing only: secrets derived from the seed; the guarantee is void
 
@@ -161,49 +174,7 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        _check_effects(self)
-        _check_method(self.learning)
-        if self.learning.density < 1 and self.learning.direction == "low-rank":
-            raise ValueError(
-                f"learning.density = {self.learning.density:g} with learning.direction = 'low-rank': the weights left by a "
-                "mask have no rows and columns; use rademacher or gaussian, or density = 1"
-            )
-        if self.learning.batch > self.task.examples_per_device:
-            raise ValueError(
-                f"learning.batch = {self.learning.batch:g} is more than task.examples_per_device = "
-                f"{self.task.examples_per_device}; a device cannot draw more than it has"
-            )
-        losses = self.radio.path_loss_db
-        if isinstance(losses, tuple) and len(losses) != self.learning.devices:
-            raise ValueError(
-                f"radio.path_loss_db has {len(losses)} values for learning.devices = {self.learning.devices}; "
-                "give one number for all or one per device"
-            )
-        if self.radio.mode == "vote" and self.learning.payload != "sign":
-            raise ValueError(
-                f"radio.mode = 'vote' carries signs, but learning.payload = {self.learning.payload!r}; set learning.payload = "
-                "'sign' (a round then moves by learning.rate along the majority's sign), or use another mode"
-            )
-        for key in SURROUNDINGS if self.radio.profile != "none" else ():
-            if getattr(self.radio, key) != Radio.model_fields[key].default:
-                raise ValueError(
-                    f"radio.{key} = {getattr(self.radio, key)!r} beside radio.profile = {self.radio.profile!r}, which says "
-                    "what the air is like; leave one of them out (--set radio.profile=none)"
-                )
-        if self.run.record_every and (self.radio.mode == "ideal" or self.radio.fidelity == "symbol"):
-            raise ValueError(
-                f"run.record_every = {self.run.record_every}, but an air with radio.mode = {self.radio.mode!r} and "
-                f"radio.fidelity = {self.radio.fidelity!r} has no samples to record; leave one of them out"
-            )
-        if self.task.name == "reviews" and self.task.examples_per_device > 1000:
-            raise ValueError(
-                f"task.examples_per_device = {self.task.examples_per_device}; the generated reviews give at most 1000"
-            )
-        if self.privacy.enabled and self.privacy.delta >= 1 / self.task.examples_per_device:
-            raise ValueError(
-                f"privacy.delta = {self.privacy.delta:g} is not below 1/task.examples_per_device = "
-                f"{1 / self.task.examples_per_device:g}; such a delta promises nothing"
-            )
+        check(self)
         return self
 
     @property
@@ -233,85 +204,6 @@ class Experiment(_Section):
             lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
             lines.append("")
         return "\n".join(lines)
-
-
-# What a key belongs to, and the values of that with which it does something; none: all but the default.
-_BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
-    "model.lora_alpha": ("model.lora_rank", ()),
-    "task.dirichlet_alpha": ("task.partition", ("dirichlet",)),
-    "learning.split_layer": ("learning.estimator", ("split",)),
-    "learning.split_width": ("learning.estimator", ("split",)),
-    "learning.mask": ("learning.density", ()),
-    "learning.rank": ("learning.direction", ("low-rank",)),
-    "learning.refresh": ("learning.direction", ("low-rank",)),
-    "learning.momentum": ("learning.optimiser", ("momentum", "adam")),
-    "radio.mapping": ("radio.mode", ("energy",)),
-    "radio.rician_k_db": ("radio.fading", ("rician",)),
-    "radio.coherence_rounds": ("radio.fading", ("rayleigh", "rician")),
-    "radio.shared_clock": ("radio.profile", ()),
-}
-
-
-def _check_effects(experiment: Experiment) -> None:
-    """Raises ValueError where a key is set that does nothing as the others are."""
-
-    def look_up(key: str) -> tuple[Any, Any]:
-        section, _, name = key.partition(".")
-        values = getattr(experiment, section)
-        return getattr(values, name), type(values).model_fields[name].default
-
-    for key, (other, effective) in _BELONGS_TO.items():
-        (value, default), (present, usual) = look_up(key), look_up(other)
-        idle = present not in effective if effective else present == usual
-        if value != default and idle:
-            remedy = f"use {other} = {' or '.join(map(repr, effective))}" if effective else f"set {other} too"
-            raise ValueError(f"{key} = {value!r} has no effect with {other} = {present!r}; {remedy}, or leave it out")
-
-
-def _check_split(learning: Learning) -> None:
-    if learning.estimator != "split":
-        return
-    if learning.perturbations % learning.split_width:
-        raise ValueError(
-            f"learning.perturbations = {learning.perturbations} is not a multiple of learning.split_width = "
-            f"{learning.split_width}; split sends one number for each of the upper block's directions"
-        )
-    if learning.local_steps > 1:
-        raise ValueError(
-            f"learning.local_steps = {learning.local_steps} with learning.estimator = 'split' is not provided for; use "
-            "central or one-sided"
-        )
-    if learning.functional:
-        raise ValueError(
-            "learning.functional = true with learning.estimator = 'split': it moves the weights while it keeps activations; "
-            "leave functional out"
-        )
-
-
-def _check_method(learning: Learning) -> None:
-    """Raises ValueError where settings of the method make no sense together."""
-    _check_split(learning)
-    if learning.optimiser == "normalised" and learning.perturbations < 2:
-        raise ValueError(
-            "learning.optimiser = 'normalised' divides by the standard deviation over a round's directions, and "
-            "learning.perturbations = 1 has none; use 2 at least, 8 is usual"
-        )
-    if learning.optimiser == "normalised" and learning.payload == "sign":
-        raise ValueError(
-            "learning.optimiser = 'normalised' needs the size of what is measured, and learning.payload = 'sign' sends "
-            "none; use payload = 'value' or another optimiser"
-        )
-    if learning.local_steps > 1 and learning.optimiser in ("adam", "normalised"):
-        raise ValueError(
-            f"learning.local_steps = {learning.local_steps} with learning.optimiser = {learning.optimiser!r}: between its "
-            "measurements a device moves by learning.rate, while the round's step is scaled by what everybody sent; the "
-            "two would be of different size. Use sgd or momentum"
-        )
-    if learning.seed_pool is not None and learning.direction == "low-rank":
-        raise ValueError(
-            f"learning.seed_pool = {learning.seed_pool} with learning.direction = 'low-rank': half of a low-rank seed names "
-            "the basis, which changes, so the pool would not be one; use another direction"
-        )
 
 
 def _toml(value: Any) -> str:

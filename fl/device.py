@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.guarantee import own_noise
 from fl.likelihood import Encoded
 from privacy.grid import Grid
 from privacy.ledger import Ledger
 from privacy.mechanism import OwnNoise
 from privacy.noise import Secret
 from privacy.sampling import poisson_batch
+from privacy.threats import OWN_NOISE, Threat
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Device:
     rate       q, the public sampling rate common to all devices
     grid       clip, grid and fixed denominator
     mechanism  own noise and what a release costs; None when privacy is off
+    threat     whose noise counts besides: how much of the mechanism's noise this device adds itself
     ledger     charged and synced before every transmission; None when privacy is off
     signs      transmit the sign of the noised value (`learning.payload`)
 
@@ -38,11 +41,16 @@ class Device:
     mechanism: OwnNoise | None = None
     ledger: Ledger | None = None
     signs: bool = False
+    threat: Threat = OWN_NOISE
 
     @property
     def noise_std(self) -> float:
-        """Standard deviation of the own noise on each scalar, payload units."""
+        """Standard deviation of the own noise on each scalar where nobody else's counts, payload units."""
         return 0.0 if self.mechanism is None else self.mechanism.noise_std
+
+    def floor(self, active: int) -> OwnNoise | None:
+        """The least noise that this device adds as one of `active`; None for none."""
+        return None if self.mechanism is None else own_noise(self.mechanism, self.threat, active)
 
     def batch(self, release: int) -> list[Encoded]:
         """A secret Poisson batch, fresh for every release."""
@@ -50,33 +58,41 @@ class Device:
         return [self.examples[i] for i in drawn]
 
     def can_charge(self, releases: int = 1) -> bool:
-        if self.ledger is None or self.mechanism is None or not self.ledger.enforce:
+        if self.ledger is None or self.mechanism is None:
             return True
-        return self.ledger.remaining(self.mechanism.charge) >= releases
+        return not self.ledger.would_exceed(self.mechanism.charge, releases)
 
     def charge(self, run_id: str, release: int) -> None:
         """Charge one release, durably.  Raises BudgetError if it would overspend."""
         if self.ledger is not None and self.mechanism is not None:
             self.ledger.charge(run_id, release, self.mechanism.charge)
 
-    def release(self, run_id: str, release: int, projections: NDArray[np.float64]) -> NDArray[np.float64]:
+    def release(
+        self, run_id: str, release: int, projections: NDArray[np.float64], active: int = 1, proposed: float = 0.0
+    ) -> NDArray[np.float64]:
         """Charge, then the payload to transmit, (P,), from the batch's projections (n, P).
+
+        active    devices announced to take part, this one included; they matter only where their noise counts
+        proposed  standard deviation of the noise that the server proposes; the larger of it and the own floor is added
 
         The charge is durable before the noise is drawn.  Raises BudgetError, and sends nothing, if it would overspend.
         """
         self.charge(run_id, release)
-        return self.payload(release, projections)
+        return self.payload(release, projections, active, proposed)
 
-    def payload(self, release: int, projections: NDArray[np.float64]) -> NDArray[np.float64]:
+    def payload(
+        self, release: int, projections: NDArray[np.float64], active: int = 1, proposed: float = 0.0
+    ) -> NDArray[np.float64]:
         """x = p + n, or its sign, (P,).  The release must have been charged.
 
         Sign-pAirZero (arXiv 2604.12401 eq. 11) sends sign(p) + n; here the sign is taken of p + n, so that it is
         post-processing of a released number: one bit of constant size on the air, and no second noise.
         """
-        if self.mechanism is None:
+        floor = self.floor(active)
+        if floor is None:
             value = self.grid.payload(self.grid.project(projections))
         else:
-            value = self.mechanism.release(projections, self.secret.stream("slot", release, "noise"))
+            value = floor.release(projections, self.secret.stream("slot", release, "noise"), proposed)
         return self._sign(release, value) if self.signs else value
 
     def _sign(self, release: int, value: NDArray[np.float64]) -> NDArray[np.float64]:

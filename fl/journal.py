@@ -114,10 +114,19 @@ class Journal:
     def model(self, **facts: Any) -> None:
         self._append({"type": "model", **facts})
 
-    def commit(self, slot: int, update: RoundUpdate, rate: float, mean: list[float], active: int) -> None:
+    def commit(
+        self,
+        slot: int,
+        update: RoundUpdate,
+        rate: float,
+        mean: list[float],
+        active: int,
+        proposal: Mapping[str, Any] | None = None,
+    ) -> None:
         """The round's own moves in full; what is carried on from earlier rounds as two numbers, for their records say the
-        rest.  `update.carried`, if any, goes on from `history.last`."""
+        rest.  `update.carried`, if any, goes on from `history.last`.  `proposal` is what `Proposal.record` says."""
         record = {
+            **(proposal or {}),
             "type": "round",
             "round": self.history.rounds + 1,
             "rate": rate,
@@ -133,8 +142,8 @@ class Journal:
             record["carried"] = [exact(update.carried.decay), update.carried.rounds]
         self._append(record)
 
-    def erase(self, slot: int, update: RoundUpdate, reason: str) -> None:
-        self._append({"type": "erased", "reason": reason, **_common(slot, update)})
+    def erase(self, slot: int, update: RoundUpdate, reason: str, proposal: Mapping[str, Any] | None = None) -> None:
+        self._append({"type": "erased", "reason": reason, **(proposal or {}), **_common(slot, update)})
 
     def burn(self, slot: int) -> None:
         """A slot that was charged before a crash and never committed."""

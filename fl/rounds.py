@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fl.config import Learning
 from fl.estimators.estimator import UNTOUCHED
@@ -12,24 +12,14 @@ from fl.estimators.registry import estimator
 from fl.journal import Journal
 from fl.optimisers.optimiser import Optimiser
 from fl.optimisers.registry import optimiser as named_optimiser
+from fl.proposal import Limits, Proposal, among, propose
 from fl.transport import RoundOrder, Transport, Truth
 from fl.update import Carried, RoundUpdate
-from privacy import power
 from radio.air import Air, AirPlan, ChannelState, Received
 from radio.errors import BudgetError, StoppedEarly
 from radio.streams import stream, stream_seed
 
 ERASURES_IN_A_ROW = 50  # a slot is erased now and then; this many together are a condition, not bad luck
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What power control needs besides the channel: fixed before the run, the same for all devices."""
-
-    saturation: float
-    noise_std: float
-    backoff: float
-    truncation: float
 
 
 @dataclass(frozen=True)
@@ -91,44 +81,41 @@ def run_round(
     drawn = round_seed(seed, slot, learning.basis_slots, learning.seed_pool)
     order = RoundOrder(slot, drawn, learning.perturbations, learning.mu, learning.local_steps, rate)
 
-    def planned() -> tuple[ChannelState, AirPlan]:
+    def proposed() -> tuple[ChannelState, Proposal]:
         found = air.sound(slot)
-        return found, power.plan(
-            found, limits.noise_std, limits.saturation, limits.truncation, limits.backoff, rule=air.mode.plan
-        )
+        return found, propose(found, air, limits)
 
     if order.local_steps > 1:
         # Walking is charged before the air is used, so ask first who can be heard at all, and sound once more afterwards.
-        willing = planned()[1].active
+        willing = proposed()[1].plan.active
         transport.open(order, willing)
-        state, plan = planned()
-        plan = replace(plan, active=plan.active & willing)
+        state, proposal = proposed()
+        proposal = among(proposal, willing)
     else:
         transport.open(order)
-        state, plan = planned()
+        state, proposal = proposed()
     # a device that walked has come back bit for bit: nobody's probes are in the weights
     probe = UNTOUCHED if order.local_steps > 1 else transport.probe
     unmoved = RoundUpdate(order.seed, order.mu, order.perturbations, probe)
     try:
-        received = transport.collect(plan)
+        received = transport.collect(proposal.plan, proposal.noise_std)
     except BudgetError:
         journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
         transport.commit(unmoved)
         raise
     if received.erased:
         update = unmoved
-        journal.erase(slot, update, received.reason)
+        journal.erase(slot, update, received.reason, proposal.record())
     else:
-        active = int(plan.active.sum())
-        mean = [float(total) / active for total in received.total]
+        mean = [float(total) / proposal.active for total in received.total]
         step = optimiser.step(mean, rate)
         own = estimator(learning.probe).moves(order.seed, step.own) if step.own else ()
         before = journal.history.last
         carried = Carried(step.decay, step.rounds, before) if step.rounds and before is not None else None
         update = RoundUpdate(order.seed, order.mu, order.perturbations, probe, own, carried)
-        journal.commit(slot, update, rate, mean, active)
+        journal.commit(slot, update, rate, mean, proposal.active, proposal.record())
     transport.commit(update)
-    return Slot(slot, journal.history.rounds, state, plan, received, transport.truth())
+    return Slot(slot, journal.history.rounds, state, proposal.plan, received, transport.truth())
 
 
 def train(

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from fl.config import Experiment
 from fl.diagnostics import Diagnostics, full_scale_snr_db, nmse_db, read_diagnostics, run_snr_db
+from fl.guarantee import guarantee_of
 from fl.journal import Journal, read_history
+from fl.privacy_facts import CHARGES, facts_of
 from fl.progress import RunProgress
+from fl.proposal import limits_of
 from fl.recordings import Recordings
 from fl.run_folder import RunFolder, version, write_atomic, write_json
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
 from radio.errors import BudgetError, InputError, StoppedEarly
 
 if TYPE_CHECKING:
+    from privacy.facts import PrivacyFacts
     from privacy.ledger import Ledger
     from radio.air import Mode
 
@@ -84,14 +88,16 @@ class _Execution:
             )
         self.replica = session.build_replica(self.experiment, self.task)
         self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
-        self.charge = session.charge_of(self.experiment)
+        self.guarantee = guarantee_of(self.experiment)
         ledgers = session.ledger_folder(self.experiment, self.task, folder.path)
-        self.devices = session.build_devices(self.experiment, self.task, self.replica.likelihood, self.charge, ledgers)
+        self.devices = session.build_devices(
+            self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers
+        )
         self.public = session.is_public(self.experiment, self.task)
         self.throw_away = session.is_throw_away(self.experiment, self.task)
         self.task_identity = session.task_identity(self.experiment, self.task, ledgers)
         self.ledgers = session.ledgers_of(self.devices)
-        self.limits = session.limits_of(self.experiment, self.devices)
+        self.limits = limits_of(self.experiment, self.guarantee)
         self.partial: dict[str, Any] = folder.summary or {}
         # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
         self.previous_train_s = sum(line["seconds"] for line in read_diagnostics(folder.path))
@@ -196,9 +202,9 @@ class _Execution:
     def _check_budget(self, releases: int) -> None:
         """Refuse at the start what a ledger would refuse in the middle."""
         for ledger in self.ledgers:
-            if self.charge is None or not ledger.enforce:
+            if self.guarantee is None or not ledger.enforce:
                 continue
-            if (left := ledger.remaining(self.charge)) < releases:
+            if (left := ledger.remaining(self.guarantee.charge, releases)) < releases:
                 steps = self.experiment.learning.local_steps
                 kind, each = ("rounds", "") if steps == 1 else ("releases", f" and {steps} local steps a round")
                 raise BudgetError(
@@ -248,6 +254,7 @@ class _Execution:
         last = history.evaluations[-1]
         first = history.evaluations[0]
         lines = read_diagnostics(self.folder.path)
+        self._copy_charges()
         facts = self._privacy_facts()
         summary: dict[str, Any] = {
             "name": experiment.run.name,
@@ -294,7 +301,6 @@ class _Execution:
             summary["first_order_accuracy"] = first_order_accuracy(experiment, self.task)
         write_json(self.folder.path / "summary.json", summary)
         write_atomic(self.folder.path / "statement.txt", statement(facts) + "\n")
-        self._copy_charges()
         reason = "finished" if finished else "interrupted" if over is None else "erasures"
         reason = "budget" if isinstance(over, BudgetError) else reason
         self.journal.stop(reason, summary["params_digest"])
@@ -315,44 +321,28 @@ class _Execution:
                     "owner": ledger.owner.name,
                     "slot": slot,
                     "times": times,
-                    "sampling_rate": self.charge.sampling_rate,
-                    "noise_multiplier": self.charge.noise_multiplier,
+                    "sampling_rate": self.guarantee.charge.sampling_rate,
+                    "noise_multiplier": self.guarantee.charge.noise_multiplier,
                 }
             ).decode()
             for ledger in self.ledgers
-            if self.charge is not None
+            if self.guarantee is not None
             for slot, times in self._charged(ledger).items()
         ]
-        write_atomic(self.folder.path / "charges.jsonl", "".join(copies))
+        write_atomic(self.folder.path / CHARGES, "".join(copies))
 
-    def _privacy_facts(self) -> Any:
-        from privacy.statement import OwnerSpent, PrivacyFacts
+    def _privacy_facts(self) -> PrivacyFacts:
+        from privacy.facts import OwnerSpent
 
-        privacy, learning = self.experiment.privacy, self.experiment.learning
-        if self.charge is None:
-            return PrivacyFacts(enabled=False)
-        owners = [
-            OwnerSpent(ledger.owner.name, ledger.epsilon(), self._rounds_charged(ledger), str(ledger.path))
-            for ledger in self.ledgers
-        ]
-        return PrivacyFacts(
-            enabled=True,
-            owners=owners,
-            epsilon_target=privacy.epsilon,
-            delta=privacy.delta,
-            sampling_rate=self.charge.sampling_rate,
-            noise_multiplier=self.charge.noise_multiplier,
-            clip=privacy.clip,
-            denominator=learning.batch,
-            scalars=learning.perturbations,
-            noise_std=max(device.noise_std for device in self.devices),
-            releases=learning.local_steps,
-            signs=learning.payload == "sign",
-            rounds_committed=self.journal.history.rounds,
-            rounds_sized_for=self.experiment.slots,
-            spare_rounds=self.experiment.slots - learning.rounds,
+        return facts_of(
+            self.folder.path,
+            self.experiment,
+            self.guarantee,
+            [
+                OwnerSpent(ledger.owner.name, ledger.epsilon(), self._rounds_charged(ledger), str(ledger.path))
+                for ledger in self.ledgers
+            ],
             examples=min(len(d.examples) for d in self.devices),
-            reproducible=privacy.reproducible,
             public_data=self.throw_away,
         )
 

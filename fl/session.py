@@ -18,20 +18,18 @@ from fl.directions.registry import direction
 from fl.directions.split import Split
 from fl.estimators.registry import estimator
 from fl.functional import Functional
+from fl.guarantee import Guarantee
 from fl.likelihood import Encoded, OptionLikelihood
 from fl.models import LanguageModel, load_model
 from fl.replica import Replica
-from fl.rounds import Limits
 from fl.tasks import partition
 from fl.tasks.registry import load_task
 from fl.tasks.task import Task, digest_examples
-from privacy.accounting import Charge, noise_multiplier
 from privacy.grid import Grid
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner, PoolLedger
-from privacy.mechanism import OwnNoise
 from privacy.noise import ReproducibleSecret, Secret, SystemSecret
-from privacy.sampling import accounted_rate
+from privacy.threats import OWN_NOISE
 from radio.air import Air
 from radio.errors import InputError
 from radio.modes import open_air
@@ -135,16 +133,8 @@ def set_threads(threads: int) -> None:
 
 def build_air(experiment: Experiment, listen: Callable[[Radio], Radio] | None = None) -> Air:
     """The air of the experiment; `listen` wraps its receiver, if it has one."""
-    return open_air(experiment.learning.devices, experiment.run.seed, listen=listen, **experiment.radio.model_dump())
-
-
-def charge_of(experiment: Experiment) -> Charge | None:
-    """What a release costs every device: noise sized for all rounds, spares and local steps; None when privacy is off."""
-    if not experiment.privacy.enabled:
-        return None
-    rate = accounted_rate(experiment.sampling_rate)
-    budget = experiment.privacy
-    return Charge(rate, noise_multiplier(budget.epsilon, budget.delta, rate, experiment.releases))
+    settings = experiment.radio.model_dump() | {"truncation": experiment.radio.least_share}
+    return open_air(experiment.learning.devices, experiment.run.seed, listen=listen, **settings)
 
 
 @dataclass(frozen=True)
@@ -192,7 +182,7 @@ def task_identity(experiment: Experiment, task: Task, ledgers: Path) -> str:
 
 
 def build_devices(
-    experiment: Experiment, task: Task, likelihood: OptionLikelihood, charge: Charge | None, ledgers: Path
+    experiment: Experiment, task: Task, likelihood: OptionLikelihood, guarantee: Guarantee | None, ledgers: Path
 ) -> list[Device]:
     """The K devices with their shares of the data, secrets, mechanism and open ledgers (the caller closes them)."""
     learning, privacy, seed = experiment.learning, experiment.privacy, experiment.run.seed
@@ -201,35 +191,46 @@ def build_devices(
     else:
         labels = [e.label for e in task.train]
         shares = partition.dirichlet(labels, learning.devices, experiment.task.dirichlet_alpha, seed)
-    grid = Grid(privacy.clip, learning.batch)
-    mechanism = None if charge is None else OwnNoise(grid, learning.perturbations, charge)
-    budget, enforce = Budget(privacy.epsilon, privacy.delta), not privacy.reproducible
+    enforce = not privacy.reproducible
     devices: list[Device] = []
     pool: Ledger | None = None
     try:
-        if charge is not None and not is_throw_away(experiment, task):
+        if guarantee is not None and not is_throw_away(experiment, task):
             # Seeds, K and partitions deal the same examples out differently, so the budget is the data set's, not a share's.
             name = keyed_digest(ledgers, task.pool)
             pool = PoolLedger(
-                ledgers / f"{name[:32]}.jsonl", Owner(f"{task.name} (all devices)", name), budget, enforce
+                ledgers / f"{name[:32]}.jsonl",
+                Owner(f"{task.name} (all devices)", name),
+                Budget(privacy.epsilon, guarantee.delta),
+                enforce,
+                unit=guarantee.unit,
+                threat=str(guarantee.threat),
             )
         for k, share in enumerate(shares):
             own = [task.train[i] for i in share]
             name = f"device-{k}"
             ledger = pool
-            if charge is not None and pool is None:
+            if guarantee is not None and pool is None:
                 data = digest_examples(own)
-                ledger = Ledger(ledgers / f"{data[:32]}.jsonl", Owner(name, data), budget, enforce)
+                ledger = Ledger(
+                    ledgers / f"{data[:32]}.jsonl",
+                    Owner(name, data),
+                    Budget(privacy.epsilon, guarantee.delta),
+                    enforce,
+                    unit=guarantee.unit,
+                    threat=str(guarantee.threat),
+                )
             devices.append(
                 Device(
                     name=name,
                     examples=[likelihood.encode(task.prompt(e), e.label) for e in own],
                     rate=experiment.sampling_rate,
-                    grid=grid,
+                    grid=Grid(privacy.clip, learning.batch),
                     secret=_secret(experiment, k),
-                    mechanism=mechanism,
+                    mechanism=None if guarantee is None else guarantee.mechanism,
                     ledger=ledger,
                     signs=learning.payload == "sign",
+                    threat=OWN_NOISE if guarantee is None else guarantee.threat,
                 )
             )
     except BaseException:
@@ -256,14 +257,3 @@ def _secret(experiment: Experiment, device: int) -> Secret:
     if experiment.privacy.enabled and not experiment.privacy.reproducible:
         return SystemSecret()
     return ReproducibleSecret(experiment.run.seed, "device", device)
-
-
-def limits_of(experiment: Experiment, devices: Sequence[Device]) -> Limits:
-    """What power control must leave room for: a clipped value and its noise, or a sign, which is 1 with its noise in it."""
-    signs = experiment.learning.payload == "sign"
-    return Limits(
-        saturation=1.0 if signs else experiment.privacy.clip,
-        noise_std=0.0 if signs else float(np.max([d.noise_std for d in devices])),
-        backoff=experiment.privacy.backoff,
-        truncation=experiment.radio.truncation,
-    )

@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from fl.interval import wilson_interval
-from privacy.statement import PrivacyFacts, statement_dict
+from privacy.facts import PrivacyFacts
+from privacy.statement import statement_dict
 
 SCALAR_BITS = 16  # a transmitted number is counted as one half-precision value, as the paper does
 

@@ -61,8 +61,9 @@ class Transport(Protocol):
         """Every device draws its secret batch and measures its projections; with local steps it also charges them and
         draws their noise, for it moves by what it will send.  Raises BudgetError before anyone has."""
 
-    def collect(self, plan: AirPlan) -> Received:
-        """Every active device charges, draws its noise and transmits.  Raises BudgetError before anyone transmits.
+    def collect(self, plan: AirPlan, noise_std: float = 0.0) -> Received:
+        """Every active device charges, draws its noise, `noise_std` or more if its own floor is higher, and transmits.
+        Raises BudgetError before anyone transmits.
 
         With local steps what is sent is ready, and so that channel estimates stay fresh nothing is left but to send it.
         """
@@ -126,7 +127,7 @@ class InProcess:
                     f"{order.slot}. The rounds so far stand; a new run needs data with budget left"
                 )
 
-    def collect(self, plan: AirPlan) -> Received:
+    def collect(self, plan: AirPlan, noise_std: float = 0.0) -> Received:
         order = self._order
         assert order is not None, "collect before open"
         if self._walked is not None:
@@ -137,9 +138,10 @@ class InProcess:
         sent = np.zeros((self.devices, order.perturbations))
         clean = np.zeros_like(sent)
         nonfinite = np.zeros(self.devices, np.int64)
+        together = int(plan.active.sum())
         for k, (device, projections) in enumerate(zip(self._members, self._projections, strict=True)):
             if plan.active[k]:
-                sent[k] = device.release(self._run_id, order.slot, projections)
+                sent[k] = device.release(self._run_id, order.slot, projections, together, noise_std)
                 clean[k] = device.clean(projections)
                 nonfinite[k] = np.count_nonzero(~np.isfinite(projections))
         return self._transmit(order, plan, _Measured(sent, clean, nonfinite))

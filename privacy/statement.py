@@ -1,61 +1,16 @@
-"""The privacy statement printed at the end of a run: what is guaranteed, to whom, against whom, and what is not."""
+"""The privacy statement of a run: what is guaranteed, to whom, against whom, at what cost, and what is not."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-
-@dataclass(frozen=True)
-class OwnerSpent:
-    """Where one data owner stands.
-
-    epsilon         certified, everything ever charged to the owner's ledger, this run included
-    rounds_charged  by this run, every burned slot and every repetition included
-    """
-
-    name: str
-    epsilon: float
-    rounds_charged: int
-    ledger: str
-
-
-@dataclass(frozen=True)
-class PrivacyFacts:
-    """All a statement needs. With `enabled` False the other fields do not matter.
-
-    rounds_committed  rounds whose sum moved the weights; charged minus committed were burned
-    rounds_sized_for  rounds plus spares for which the noise was chosen
-    scalars           P, numbers a release
-    releases          L, releases a round, one for every local step; each is a charge of its own
-    signs             only the sign of each noised number is sent
-    noise_std         own noise on each scalar, in units of the projected gradient, before averaging over devices
-    examples          of the smallest owner; a delta above 1/examples is called out
-    reproducible      draws came from a public seed
-    public_data       the ledger is a throw-away one because the data is public
-    """
-
-    enabled: bool
-    owners: Sequence[OwnerSpent] = ()
-    epsilon_target: float = 0.0
-    delta: float = 0.0
-    sampling_rate: float = 0.0
-    noise_multiplier: float = 0.0
-    clip: float = 0.0
-    denominator: float = 0.0
-    scalars: int = 1
-    releases: int = 1
-    signs: bool = False
-    noise_std: float = 0.0
-    rounds_committed: int = 0
-    rounds_sized_for: int = 0
-    spare_rounds: int = 0
-    examples: int = 0
-    reproducible: bool = False
-    public_data: bool = False
+from privacy.facts import OwnerSpent, PrivacyFacts, ThreatFigure
+from privacy.threats import OWN_NOISE, Threat
+from privacy.unit import DEVICE, EXAMPLE
 
 
 def statement_dict(facts: PrivacyFacts) -> dict[str, Any]:
@@ -67,14 +22,24 @@ def statement_dict(facts: PrivacyFacts) -> dict[str, Any]:
         "enabled": True,
         "guarantee": "void" if facts.reproducible else "differential privacy",
         "reason": "reproducible randomness" if facts.reproducible else "",
-        "unit": "example",
-        "adjacency": "add or remove one",
-        "adversary": "own noise",
-        "mechanism": "Poisson-subsampled discrete Gaussian",
+        "unit": facts.unit.name,
+        "adjacency": facts.unit.adjacency,
+        "adversary": facts.threat.name.replace("own-noise", "own noise"),
+        "threat": facts.threat.name,
+        "colluders": facts.threat.colluders,
+        "dropouts": facts.threat.dropouts,
+        "csi_margin_db": _decibels(facts.threat.csi_margin),
+        "hard_csi_margin_db": None if facts.hard_margin is None else _finite(_decibels(facts.hard_margin)),
+        "assume_perfect_csi": facts.perfect_csi,
+        "threats": [_figure_dict(facts, figure) for figure in facts.figures],
+        "device_epsilon": facts.device_epsilon,
+        "evaluations": facts.evaluations,
+        "mechanism": f"{'Poisson-subsampled ' if facts.sampling_rate < 1.0 else ''}discrete Gaussian",
         "accountant": _accountant(facts),
         "epsilon": worst.epsilon if worst else 0.0,
         "epsilon_target": facts.epsilon_target,
         "delta": facts.delta,
+        "delta_for_failures": facts.failures,
         "sampling_rate": facts.sampling_rate,
         "noise_multiplier": facts.noise_multiplier,
         "noise_std": facts.noise_std,
@@ -89,6 +54,7 @@ def statement_dict(facts: PrivacyFacts) -> dict[str, Any]:
         "rounds_sized_for": facts.rounds_sized_for,
         "spare_rounds": facts.spare_rounds,
         "public_data": facts.public_data,
+        "examples": facts.examples,
         "owners": [asdict(owner) for owner in facts.owners],
     }
 
@@ -98,13 +64,16 @@ def statement(facts: PrivacyFacts, width: int = 100) -> str:
     if not facts.enabled:
         return _page("PRIVACY STATEMENT - NO PRIVACY", [("", _OFF)], width)
     lines = [
-        ("Unit", "one training example, added or removed (not a device, not a user with several examples)."),
-        ("Adversary", _ADVERSARY),
+        ("Unit", _UNITS[facts.unit.name]),
+        ("Adversary", _adversary(facts)),
         ("Mechanism", _mechanism(facts)),
         ("Sampling", _sampling(facts)),
         ("Rounds", _rounds(facts)),
         ("Spent", _spent(facts)),
         *_owner_lines(facts),
+        *_figure_lines(facts),
+        *_device_line(facts),
+        *_margin_line(facts),
         ("Certified", _certificate(facts)),
         ("Not protected", _not_protected(facts)),
     ]
@@ -125,9 +94,18 @@ _VOID = (
     "subtract the noise. THE GUARANTEE IS VOID; the figures below are what the same run would have spent with secret "
     "randomness. For testing only."
 )
+_UNITS = {
+    "example": "one training example, added or removed (not a device, not a user with several examples).",
+    "device": "all data of one device, replaced by any other.",
+}
 _ADVERSARY = (
     "sees everything radiated, near any device, over any channel, with any receiver; may be the server and may collude "
     "with any other devices. Only the noise a device added itself is counted (own noise)."
+)
+_ALIGNED = (
+    "ASSUMED, and nothing checks it: the server announces truthfully who takes part; it observes the aligned sum alone, with "
+    "one antenna and in phase (whoever also uses the quadrature, or listens elsewhere, tells devices apart); converters and "
+    "amplifiers are linear; {csi}."
 )
 _THROW_AWAY = (
     "the data is public, so a throw-away ledger was used: it ends with this run, and runs do not add up. With data of "
@@ -149,7 +127,89 @@ def _burned(facts: PrivacyFacts) -> int:
 
 def _up(value: float) -> str:
     """Four digits after the point, rounded up: a printed epsilon is a bound too."""
+    if value >= 1000.0 and math.isfinite(value):
+        return f"{math.ceil(value):,}"
     return f"{math.ceil(value * 1e4 - 1e-7) / 1e4:.4f}" if math.isfinite(value) else "infinite"
+
+
+def _decibels(ratio: float) -> float:
+    return 10.0 * math.log10(ratio) if math.isfinite(ratio) else math.inf
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _adversary(facts: PrivacyFacts) -> str:
+    threat = facts.threat
+    if threat == OWN_NOISE:
+        return _ADVERSARY
+    counted = "own noise and that of the other active devices"
+    if "receiver" in threat.counts:
+        counted = (
+            "the receiver's noise, N0 per real dimension over the whole time on air; devices add none of their own"
+        )
+    csi = "every device arrives exactly as planned (privacy.assume_perfect_csi)"
+    if not facts.perfect_csi:
+        csi = f"no device arrives more than {_decibels(threat.csi_margin):.2f} dB louder than planned"
+    beyond = f" Not guaranteed beyond {_beyond(threat)}." if "receiver" not in threat.counts else ""
+    return (
+        f"{threat.name}: {threat.observer}. Counted: {counted}.{beyond} {_ALIGNED.format(csi=csi)} Anybody else is not "
+        "kept out by this budget: see own-noise below."
+    )
+
+
+def _beyond(threat: Threat) -> str:
+    return (
+        f"{threat.dropouts} silent dropout{'s' * (threat.dropouts != 1)} and {threat.colluders} "
+        f"colluder{'s' * (threat.colluders != 1)}"
+    )
+
+
+def _figure_dict(facts: PrivacyFacts, figure: ThreatFigure) -> dict[str, Any]:
+    return {
+        "name": figure.threat.name,
+        "enforced": figure.threat.name == facts.threat.name,
+        "epsilon": _finite(figure.epsilon),
+        "known": figure.epsilon is not None,  # with no epsilon: nothing protects
+        "observer": figure.threat.observer,
+        "note": figure.note,
+    }
+
+
+def _figure_lines(facts: PrivacyFacts) -> list[tuple[str, str]]:
+    lines = []
+    for figure in facts.figures:
+        how = " (ENFORCED)" if figure.threat.name == facts.threat.name else " (reported)"
+        cost = "no figure" if figure.epsilon is None else f"epsilon {_up(figure.epsilon)}"
+        note = f"; {figure.note}" if figure.note else ""
+        lines.append(("", f"{figure.threat.name}{how}: {cost} - {figure.threat.observer}{note}."))
+    return [("Threats", f"this run alone, at delta {facts.delta:g}, by who listens:"), *lines] if lines else []
+
+
+def _device_line(facts: PrivacyFacts) -> list[tuple[str, str]]:
+    if facts.device_epsilon is None:
+        return []
+    verdict = "that is NO protection" if facts.device_epsilon > 20.0 else "that is what it is worth"
+    return [
+        (
+            "Device level",
+            f"for all data of one device at once, the same transmissions cost epsilon {_up(facts.device_epsilon)}: {verdict}. "
+            "privacy.unit = 'device' sizes the noise for it, and is paid for in accuracy.",
+        )
+    ]
+
+
+def _margin_line(facts: PrivacyFacts) -> list[tuple[str, str]]:
+    if facts.hard_margin is None:
+        return []
+    sure = f"{_decibels(facts.hard_margin):.2f} dB" if math.isfinite(facts.hard_margin) else "no margin at all"
+    used = facts.threat if "others" in facts.threat.counts else None
+    text = f"{sure} would have been sure for all estimates that were inverted (from their stated variances)"
+    if used is not None and facts.hard_margin > used.csi_margin:
+        text += f"; WARNING: {_decibels(used.csi_margin):.2f} dB is counted"
+    return [("CSI margin", f"{text}.")]
 
 
 def _mechanism(facts: PrivacyFacts) -> str:
@@ -161,15 +221,22 @@ def _mechanism(facts: PrivacyFacts) -> str:
     )
     sent = " Only the sign of the noised number is sent, which adds nothing to the cost." if facts.signs else ""
     root = f"sqrt({facts.scalars}) * " if facts.scalars > 1 else ""
+    reach = f"clip/{facts.denominator:g}" if facts.unit == EXAMPLE else "2 * clip"
+    noise = f"discrete Gaussian noise of {facts.noise_multiplier:g} times that"
+    own = f"standard deviation {facts.noise_std:.4g} per number and device"
+    if "receiver" in facts.threat.counts:
+        noise, own = f"the receiver's noise held to {facts.noise_multiplier:g} times that or more", "own noise: none"
+    elif "others" in facts.threat.counts:
+        noise, own = f"discrete Gaussian noise counted as {facts.noise_multiplier:g} times that", f"{own}, or more"
     return (
         f"{count} {when}; every example's projected gradient clipped at +-{facts.clip:g} and summed exactly, divided "
-        f"by the fixed {facts.denominator:g}; sensitivity {root}clip/{facts.denominator:g}; discrete Gaussian noise of "
-        f"{facts.noise_multiplier:g} times that (standard deviation {facts.noise_std:.4g} per number and device). "
-        f"{charges}{sent}"
+        f"by the fixed {facts.denominator:g}; sensitivity {root}{reach}; {noise} ({own}). {charges}{sent}"
     )
 
 
 def _sampling(facts: PrivacyFacts) -> str:
+    if facts.unit == DEVICE:
+        return "counts for nothing at device level: a device sends in every round."
     if facts.sampling_rate >= 1.0:
         return "none: every example takes part in every round."
     source = "the operating system's secret generator, unrelated to the public seeds"
@@ -188,6 +255,11 @@ def _rounds(facts: PrivacyFacts) -> str:
         f"{facts.rounds_committed} committed, {_charged(facts)} charged ({_burned(facts)} burned: interrupted or lost "
         f"on the air, never refunded); the noise was sized for {facts.rounds_sized_for}, "
         f"of which {facts.spare_rounds} spare{each}."
+        + (
+            ""
+            if facts.evaluations is None
+            else f" {facts.evaluations} evaluation{'s' * (facts.evaluations != 1)} on public held-out data, which cost nothing."
+        )
     )
 
 
@@ -203,7 +275,9 @@ def _spent(facts: PrivacyFacts) -> str:
         text = f"NOTHING IS GUARANTEED; with secret randomness it would be {text}"
     if worst.epsilon > facts.epsilon_target:
         text += " THE TARGET IS EXCEEDED."
-    if facts.examples and facts.delta > 1.0 / facts.examples:
+    if facts.failures:
+        text += f" {facts.failures:.2g} of that delta is for failures of what is assumed."
+    if facts.unit == EXAMPLE and facts.examples and facts.delta > 1.0 / facts.examples:
         text += (
             f" WARNING: delta is above 1/{facts.examples}, one over the number of examples; "
             "publishing an example outright can satisfy it."
@@ -239,8 +313,9 @@ def _certificate(facts: PrivacyFacts) -> str:
 
 def _not_protected(facts: PrivacyFacts) -> str:
     itself = "the device itself" + (" (it knows its batches)" if facts.sampling_rate < 1.0 else "")
+    whole = "a device's whole data set (device level); " if facts.unit == EXAMPLE else ""
     return (
-        f"a device's whole data set (device level); anything from {itself}; the number of examples and who takes part "
+        f"{whole}anything from {itself}; the number of examples and who takes part "
         "in the training, which are public. The clip, the learning rate and the number of rounds are assumed to have "
         "been chosen on public data."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,16 @@ class Mode:
         if not self.one_bit:
             return np.asarray(payloads.sum(axis=0))
         return np.sign(np.where(payloads >= 0.0, 1.0, -1.0).sum(axis=0)) * payloads.shape[0]
+
+
+@runtime_checkable
+class Exposed(Protocol):
+    """An air of a mode where the receiver's noise may be counted for privacy: it says how long one could listen."""
+
+    @property
+    def on_air_samples(self) -> int:
+        """Samples in which one scalar is radiated, lead-in included: an observer may integrate over all of them."""
+        ...
 
 
 class Air(Protocol):

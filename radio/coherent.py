@@ -169,6 +169,11 @@ class CoherentAir:
         return sounding.state
 
     @property
+    def on_air_samples(self) -> int:
+        """Of one scalar, lead-in included."""
+        return self.guard_samples + self.tone.window
+
+    @property
     def receive_gain_db(self) -> float:
         """Of the receiver, manual."""
         return self._receiver.receive_gain_db

@@ -207,6 +207,11 @@ class SymbolCoherentAir:
     def mode(self) -> Mode:
         return COHERENT
 
+    @property
+    def on_air_samples(self) -> int:
+        """Of one scalar, lead-in included."""
+        return self.statistics.guard_samples + self.statistics.window
+
     def _sounded(self, round_index: int) -> tuple[Complexes, Complexes, Floats]:
         """(K,) gains, estimates and errors of the offsets: a function of the round, kept for its payloads."""
         if self._last is None or self._last[0] != round_index:

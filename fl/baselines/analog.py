@@ -40,7 +40,7 @@ class AnalogUplink:
         gains = self._fading.gains(t)
         zeros = np.zeros(self._devices)
         state = ChannelState(gains, zeros, zeros, 0.0, np.ones(self._devices, bool))
-        plan = plan_inversion(state, 1.0, truncation=self._radio.truncation)
+        plan = plan_inversion(state, 1.0, truncation=self._radio.least_share)
         return np.flatnonzero(plan.active)
 
     def error_variance(self, t: int, vectors: NDArray[np.floating]) -> float:

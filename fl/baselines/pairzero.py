@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 from fl import session
 from fl.baselines.algorithm import FLOAT_BITS, Cost
 from fl.baselines.setting import Setting
+from fl.guarantee import guarantee_of
 from fl.journal import Journal
+from fl.proposal import limits_of
 from fl.rounds import train
 from fl.transport import InProcess
 
@@ -25,10 +27,11 @@ class PairZero:
         self._setting = setting
         experiment, resources = setting.experiment, setting.resources
         folder = Path(resources.enter_context(TemporaryDirectory()))
-        charge = session.charge_of(experiment)
-        devices = session.build_devices(experiment, setting.task, setting.replica.likelihood, charge, folder / "ledger")
+        guarantee = guarantee_of(experiment)
+        ledgers = folder / "ledger"
+        devices = session.build_devices(experiment, setting.task, setting.replica.likelihood, guarantee, ledgers)
         resources.callback(session.close_ledgers, devices)
-        self._limits = session.limits_of(experiment, devices)
+        self._limits = limits_of(experiment, guarantee)
         self._air = session.build_air(experiment)
         resources.callback(self._air.close)
         self._journal = Journal(folder, {"run_id": RUN})

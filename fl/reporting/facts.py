@@ -29,6 +29,8 @@ def completed(run: RunFiles, seen: Evaluations) -> dict[str, Any]:
         "rounds": len(run.records("round")),
         "erased": len(run.records("erased")),
         "burned": len(run.records("burned")),
+        "unit": run.option("privacy", "unit", "example"),
+        "threat": run.option("privacy", "threat", "own-noise"),
         "delta": run.option("privacy", "delta") if run.option("privacy", "enabled", True) else None,
         "epsilon_target": run.option("privacy", "epsilon") if run.option("privacy", "enabled", True) else None,
         "version": run.versions.get("pairzero"),

@@ -15,7 +15,7 @@ from fl.reporting import air_figures, cost_figures, learning_figures
 from fl.reporting.facts import completed, epsilon_points, privacy_state
 from fl.reporting.radio_figures import captures
 from fl.reporting.run_files import Evaluations, RunFiles, evaluations, read_run
-from fl.reporting.sentences import device_rows, headline, in_words, sent_rows
+from fl.reporting.sentences import device_rows, headline, in_words, sent_rows, threat_rows
 from fl.reporting.style import Plot
 from fl.reporting.wording import flat
 from fl.run_folder import write_atomic
@@ -61,6 +61,7 @@ def render_report(run: RunFiles) -> str:
         sent=sent_rows(known),
         statement=run.statement,
         facts=flat(run.summary.get("privacy") or {}),
+        threats=threat_rows(run.summary.get("privacy") or {}),
         notice=run.notice or NOT_PRIVATE,
         devices=device_rows(run.air),
         config={section: flat(values) for section, values in run.config.items() if isinstance(values, dict)},

@@ -38,7 +38,7 @@ def headline(known: dict[str, Any], state: str) -> list[dict[str, str]]:
         target = f"; {known['epsilon_target']:g} allowed" if known.get("epsilon_target") else ""
         spent = f"\u03b5 = {bound(known['epsilon'])}" if known.get("epsilon") is not None else ABSENT
         delta = f"at \u03b4 = {known['delta']:g}{target}" if known.get("delta") else ""
-        privacy = {"label": "Privacy, per example", "value": spent, "note": delta}
+        privacy = {"label": f"Privacy, per {known.get('unit', 'example')}", "value": spent, "note": delta}
         if state == "void":
             privacy |= {"value": "void", "note": f"secret randomness: {spent} {delta}"}
     n, rate = known.get("test_examples"), known.get("rounds_per_s")
@@ -114,7 +114,8 @@ def in_words(known: dict[str, Any], state: str) -> str:
     if state == "on" and rounds and known.get("epsilon") is not None:
         spent = f"\u03b5 = {bound(known['epsilon'])}".replace(" ", "\u00a0")
         delta = f"\u03b4 = {known['delta']:g}".replace(" ", "\u00a0")
-        text += f", and any single training example is protected with {spent} at {delta}"
+        whose = "all data of any one device" if known.get("unit") == "device" else "any single training example"
+        text += f", and {whose} is protected with {spent} at {delta}"
     return (
         text
         + {"off": "; there is no privacy protection.", "void": "; the privacy guarantee is void.", "on": "."}[state]
@@ -152,6 +153,25 @@ def sent_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("noise_multiplier", "own noise over sensitivity", ".3g"),
     )
     return rows + [(label, f"{known[key]:{form}}") for key, label, form in optional if known.get(key) is not None]
+
+
+def threat_rows(statement: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the run cost against each threat, as the statement tells it; none for a run that did not record it."""
+    rows: list[dict[str, Any]] = []
+    for threat in statement.get("threats") or ():
+        cost = bound(threat["epsilon"]) if threat["epsilon"] is not None else "\u221e" if threat["known"] else ABSENT
+        rows.append({key: threat[key] for key in ("name", "enforced", "observer", "note")} | {"epsilon": cost})
+    if statement.get("device_epsilon") is not None:
+        rows.append(
+            {
+                "name": "device level",
+                "enforced": False,
+                "observer": "against the enforced threat, for all data of one device instead of one example",
+                "note": "no protection" if statement["device_epsilon"] > 20.0 else "",
+                "epsilon": f"{statement['device_epsilon']:,.0f}",
+            }
+        )
+    return rows
 
 
 def device_rows(air: AirLog) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ def _import_everything(experiment: Path) -> None:
     import torch
     from transformers import OPTForCausalLM  # noqa: F401
 
+    import fl.guarantee
     import fl.reporting.page
     import fl.run
     import fl.session
@@ -23,7 +24,7 @@ def _import_everything(experiment: Path) -> None:
     from fl.config import load
 
     torch.set_num_threads(1)
-    fl.session.charge_of(load(experiment))  # what sizing the noise finds out is remembered by the forks
+    fl.guarantee.guarantee_of(load(experiment))  # what sizing the noise finds out is remembered by the forks
 
 
 def _command(words: list[str], log: str) -> None:

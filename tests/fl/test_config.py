@@ -159,6 +159,40 @@ def file(tmp_path):
         ("[learning]\nrank = 0", ["e.toml", "learning.rank = 0", "greater than or equal to 1"]),
         ("[learning]\nrefresh = 0", ["e.toml", "learning.refresh = 0", "greater than or equal to 1"]),
         ("[learning]\ndirection = 'low-rank'\ndensity = 0.01", ["learning.density = 0.01", "'low-rank'", "gaussian"]),
+        (
+            "[privacy]\nthreat = 'aggregate'",
+            ["privacy.threat = 'aggregate'", "privacy.csi_margin_db", "assume_perfect_csi"],
+        ),
+        (
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\nassume_perfect_csi = true",
+            ["privacy.csi_margin_db = 1", "beside privacy.assume_perfect_csi"],
+        ),
+        (
+            "[privacy]\nthreat = 'trusted-receiver'\n[radio]\nmode = 'energy'",
+            ["privacy.threat = 'trusted-receiver'", "radio.mode = 'energy'", "tells the devices apart"],
+        ),
+        (
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\n[learning]\npayload = 'sign'",
+            ["learning.payload = 'sign'", "use payload = 'value'"],
+        ),
+        (
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\n[learning]\nlocal_steps = 2",
+            ["learning.local_steps = 2", "use local_steps = 1"],
+        ),
+        (
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\ncolluders = 2\ndropouts = 2",
+            ["privacy.colluders = 2", "privacy.dropouts = 2", "learning.devices = 5"],
+        ),
+        (
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\nreceiver_noise = 1e-6",
+            ["privacy.receiver_noise = 1e-06 has no effect", "does not count the receiver's noise"],
+        ),
+        ("[privacy]\nassume_perfect_csi = true", ["privacy.assume_perfect_csi = True has no effect", "own-noise"]),
+        ("[privacy]\ndropouts = 1\n[radio]\nmode = 'tdma'", ["privacy.dropouts = 1 has no effect", "'tdma'"]),
+        ("[privacy]\nenabled = false\nunit = 'device'", ["privacy.unit = 'device' has no effect", "enabled = false"]),
+        ("[privacy]\nunit = 'household'", ["privacy.unit = 'household'", "'example'", "'device'"]),
+        ("[privacy]\nunit = 'device'\ndelta = 0.3", ["privacy.delta = 0.3", "1/learning.devices"]),
+        ("[radio]\ntruncation = 'auto'\nmode = 'energy'", ["radio.truncation = 'auto'", "radio.mode = 'energy'"]),
         ("learning = 3", ["e.toml", "learning = 3"]),
         ("[learning\nrounds = 3", ["e.toml", "not a readable TOML file"]),
     ],

@@ -10,6 +10,7 @@ import pytest
 
 from fl import session
 from fl.device import Device
+from fl.guarantee import guarantee_of
 from fl.likelihood import Encoded
 from privacy.accounting import Charge
 from privacy.grid import Grid
@@ -17,6 +18,7 @@ from privacy.ledger import Budget, Ledger, Owner
 from privacy.mechanism import OwnNoise
 from privacy.noise import ReproducibleSecret, SystemSecret
 from privacy.record_log import read_records
+from privacy.threats import threats
 from radio.errors import BudgetError
 
 CHARGE = Charge(1.0, 20.0)  # without sampling epsilon has a closed form
@@ -98,6 +100,30 @@ def test_noise_has_the_charged_size_and_lies_on_the_grid():
     np.testing.assert_array_equal(sent / GRID.step, np.rint(sent / GRID.step))
 
 
+def test_a_device_adds_the_larger_of_what_is_proposed_and_its_own_floor():
+    aggregate = Device(
+        "d", EXAMPLES, 0.3, GRID, SystemSecret(), OwnNoise(GRID, 2, CHARGE), threat=threats()["aggregate"]
+    )
+    full = aggregate.noise_std
+    assert aggregate.floor(4).noise_std == pytest.approx(full / 2, rel=1e-6)
+    nothing = np.empty((0, 2))
+    for active, proposed, wanted in (
+        (1, 0.0, full),
+        (4, 0.0, full / 2),
+        (4, full / 9, full / 2),
+        (4, 3 * full, 3 * full),
+    ):
+        sent = np.concatenate([aggregate.release("run", t, nothing, active, proposed) for t in range(300)])
+        assert sent.std() == pytest.approx(wanted, rel=5 / np.sqrt(2 * sent.size))
+
+
+def test_under_a_trusted_receiver_a_device_charges_and_adds_nothing(ledger):
+    trusted = threats()["trusted-receiver"]
+    one = Device("d", EXAMPLES, 0.3, GRID, SystemSecret(), OwnNoise(GRID, 1, CHARGE), ledger, threat=trusted)
+    assert one.release("run", 0, np.full((8, 1), 1.0), 5)[0] == pytest.approx(0.5, abs=8 * GRID.step)
+    assert ledger.slots("run") == {0: 1}
+
+
 def test_examples_are_clipped_and_nan_counts_as_nothing():
     values = np.array([[3.0], [25.0], [-1e9], [np.nan], [np.inf]])
     one = Device("d", EXAMPLES, 0.3, GRID, SystemSecret())
@@ -167,7 +193,7 @@ def open_devices(make_experiment, tmp_path):
         experiment = make_experiment(changes)
         task = session.experiment_task(experiment)
         devices = session.build_devices(
-            experiment, task, Plain(), CHARGE if experiment.privacy.enabled else None, tmp_path / name
+            experiment, task, Plain(), guarantee_of(experiment, CHARGE.noise_multiplier), tmp_path / name
         )
         opened.append(devices)
         return devices

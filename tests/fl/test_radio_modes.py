@@ -10,7 +10,9 @@ import pytest
 from fl import session
 from fl.config import Experiment
 from fl.diagnostics import read_diagnostics
+from fl.guarantee import guarantee_of
 from fl.journal import Journal, read_history
+from fl.proposal import limits_of
 from fl.rounds import train
 from fl.run import execute
 from fl.run_folder import create
@@ -53,13 +55,13 @@ def test_the_round_loop_at_symbol_fidelity(make_experiment, tmp_path, mode) -> N
     experiment = make_experiment({**QUICK, **changes})
     task = session.experiment_task(experiment)
     replica = session.build_replica(experiment, task)
-    charge = session.charge_of(experiment)
-    devices = session.build_devices(experiment, task, replica.likelihood, charge, tmp_path / "ledger")
+    guarantee = guarantee_of(experiment)
+    devices = session.build_devices(experiment, task, replica.likelihood, guarantee, tmp_path / "ledger")
     air, journal, slots = session.build_air(experiment), Journal(tmp_path, {"run_id": "r"}), []
     train(
         experiment.run.seed,
         experiment.learning,
-        session.limits_of(experiment, devices),
+        limits_of(experiment, guarantee),
         InProcess("r", replica, devices, air),
         air,
         journal,

@@ -10,7 +10,9 @@ import pytest
 
 from fl import session
 from fl.config import Learning
+from fl.guarantee import guarantee_of
 from fl.journal import Journal, read_history
+from fl.proposal import limits_of
 from fl.rounds import rate_at, round_seed, train
 from fl.transport import InProcess
 from radio.ideal import IdealAir
@@ -35,8 +37,9 @@ class Setup:
         self.experiment = experiment
         task = session.experiment_task(experiment)
         self.replica = session.build_replica(experiment, task)
-        charge = session.charge_of(experiment)
-        self.devices = session.build_devices(experiment, task, self.replica.likelihood, charge, folder / "ledger")
+        self.guarantee = guarantee_of(experiment)
+        ledgers = folder / "ledger"
+        self.devices = session.build_devices(experiment, task, self.replica.likelihood, self.guarantee, ledgers)
         self.air = Jammed(3, set(jammed))
         self.journal = Journal(folder, {"run_id": "r"})
         self.transport = InProcess("r", self.replica, self.devices, self.air)
@@ -46,7 +49,7 @@ class Setup:
         train(
             self.experiment.run.seed,
             self.experiment.learning,
-            session.limits_of(self.experiment, self.devices),
+            limits_of(self.experiment, self.guarantee),
             self.transport,
             self.air,
             self.journal,
@@ -192,8 +195,8 @@ def test_momentum_moves_along_every_earlier_direction(make_experiment, tmp_path)
 def test_the_mean_of_signs_drives_the_step(make_experiment, tmp_path):
     done = Setup(make_experiment({**PLAIN, **METHODS["sign"]}), tmp_path)
     done.train()
-    assert session.limits_of(done.experiment, done.devices).saturation == 1.0
-    assert session.limits_of(done.experiment, done.devices).noise_std == 0.0
+    limits = limits_of(done.experiment, done.guarantee)
+    assert (limits.saturation, limits.signs, limits.noise_std(3)) == (1.0, True, 0.0)
     for slot, update in zip(done.slots, done.journal.history.updates, strict=True):
         assert set(np.abs(slot.truth.sent).ravel()) == {1.0}
         rate = 1e-3 * 0.5 * (1 + math.cos(math.pi * slot.slot / 4))

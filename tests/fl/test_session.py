@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fl import session
+from fl.guarantee import guarantee_of
 from fl.models import load_model
 from fl.update import RoundUpdate, own_moves
 from privacy.accounting import epsilon
@@ -112,6 +113,6 @@ def test_a_split_beside_everything_that_is_trained_is_refused(build, patterns, s
 def test_noise_is_sized_for_every_local_step(make_experiment):
     one, two = (make_experiment({"learning.local_steps": steps}) for steps in (1, 2))
     assert (one.releases, two.releases) == (14, 28)  # 6 rounds and 8 spares
-    charge = session.charge_of(two)
-    assert charge.noise_multiplier > session.charge_of(one).noise_multiplier
+    charge = guarantee_of(two).charge
+    assert charge.noise_multiplier > guarantee_of(one).charge.noise_multiplier
     assert 0.45 < epsilon([(charge, 28)], 1e-5) <= 0.5

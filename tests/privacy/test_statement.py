@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
-from privacy.statement import OwnerSpent, PrivacyFacts, statement, statement_dict
+from privacy.facts import OwnerSpent, PrivacyFacts, ThreatFigure
+from privacy.statement import statement, statement_dict
+from privacy.threats import threats
+from privacy.unit import DEVICE
 
 FACTS = PrivacyFacts(
     enabled=True,
@@ -97,3 +101,51 @@ def test_the_dictionary_is_json_and_takes_the_worst_owner() -> None:
     assert facts["epsilon"] == pytest.approx(4.99912)
     assert (facts["rounds_charged"], facts["rounds_burned"], facts["delta"]) == (402, 2, 1e-5)
     assert [owner["name"] for owner in facts["owners"]] == ["device-0", "device-1"]
+
+
+def test_every_threat_is_told_and_one_is_enforced() -> None:
+    found = threats(colluders=0, dropouts=1, csi_margin=10**0.1)
+    figures = [
+        ThreatFigure(found["own-noise"], math.inf),
+        ThreatFigure(found["aggregate"], 4.2, "not guaranteed beyond 1 silent dropouts"),
+        ThreatFigure(found["trusted-receiver"], None, "no estimates"),
+    ]
+    facts = replace(
+        FACTS, threat=found["aggregate"], figures=figures, device_epsilon=123456.7, hard_margin=2.0, failures=2e-7, evaluations=7
+    )  # fmt: skip
+    text = flat(statement(facts))
+    for said in (
+        "aggregate (ENFORCED): epsilon 4.2000",
+        "own-noise (reported): epsilon infinite",
+        "trusted-receiver (reported): no figure",
+        "Not guaranteed beyond 1 silent dropout and 0 colluders",
+        "no device arrives more than 1.00 dB louder than planned",
+        "3.01 dB would have been sure",
+        "WARNING: 1.00 dB is counted",
+        "epsilon 123,457: that is NO protection",
+        "2e-07 of that delta is for failures",
+        "7 evaluations on public held-out data, which cost nothing",
+    ):
+        assert said in text, said
+    told = json.loads(json.dumps(statement_dict(facts), allow_nan=False))
+    assert [(t["name"], t["enforced"], t["epsilon"], t["known"]) for t in told["threats"]] == [
+        ("own-noise", False, None, True), ("aggregate", True, 4.2, True), ("trusted-receiver", False, None, False),
+    ]  # fmt: skip
+    assert told["hard_csi_margin_db"] == pytest.approx(3.0103)
+    assert max(map(len, statement(facts, 80).splitlines())) <= 80
+
+
+def test_perfect_csi_and_the_device_unit_are_said() -> None:
+    trusted = threats()["trusted-receiver"]
+    text = flat(
+        statement(replace(FACTS, threat=trusted, perfect_csi=True, unit=DEVICE, sampling_rate=1.0, noise_std=0.0))
+    )
+    for said in (
+        "all data of one device, replaced by any other",
+        "every device arrives exactly as planned (privacy.assume_perfect_csi)",
+        "sensitivity sqrt(4) * 2 * clip",
+        "own noise: none",
+        "counts for nothing at device level",
+    ):
+        assert said in text, said
+    assert "device's whole data set (device level)" not in text
