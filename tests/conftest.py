@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,7 +22,6 @@ settings.register_profile("pairzero", deadline=None, derandomize=True)
 settings.load_profile("pairzero")
 
 NOTES = pytest.StashKey[list[str]]()
-DATA_TESTS = pytest.StashKey[set[str]]()
 
 
 def data_folder() -> Path:
@@ -47,7 +47,6 @@ def data_root() -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[NOTES] = []
-    config.stash[DATA_TESTS] = set()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest applies -m, which must see the marks added here
@@ -56,7 +55,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "data_root" in getattr(item, "fixturenames", ()) and item.get_closest_marker("data") is None:
             item.add_marker("data")
     marked = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("data", "gpu")}
-    config.stash[DATA_TESTS] = {item.nodeid for item in marked["data"]}
     reasons = {}
     if marked["data"] and not data_folder().is_dir():
         reasons["data"] = f"no data at {data_folder()} (PAIRZERO_DATA)"
@@ -73,13 +71,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal writes its summary
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one of several processes: the one that started them tells and judges
+        output["notes"] = session.config.stash[NOTES]
+        return
     if not data_required() or session.config.option.collectonly:
         return
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    passed = {report.nodeid for report in terminal.stats.get("passed", [])} if terminal else set()
-    if not passed & session.config.stash[DATA_TESTS]:
+    passed = terminal.stats.get("passed", []) if terminal else []
+    if not any("data" in report.keywords for report in passed):
         session.config.stash[NOTES].append("ERROR: PAIRZERO_REQUIRE_DATA is set, but no test marked data passed")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A process of pytest-xdist has ended. Each has collected every test, so all say the same."""
+    notes = getattr(node, "workeroutput", {}).get("notes", [])
+    known = node.config.stash[NOTES]
+    known += [note for note in notes if note not in known]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -56,7 +60,28 @@ def shrink(command: str, folder: Path) -> list[str]:
     return words
 
 
-def test_every_command_of_the_pages_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+@pytest.fixture
+def background() -> Iterator[Callable[[list[str]], None]]:
+    """Starts a command that serves until it is interrupted, and waits until it says that it is ready."""
+    with ExitStack() as stack:
+
+        def start(arguments: list[str]) -> None:
+            command = [sys.executable, "-m", "fl.cli", *arguments]
+            served = subprocess.Popen(
+                command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+            )
+            stack.enter_context(served)
+            stack.callback(served.terminate)
+            assert served.stdout is not None
+            heard = list(iter(served.stdout.readline, "ready\n")) if served.poll() is None else []
+            assert served.poll() is None, f"{arguments}: {heard}"
+
+        yield start
+
+
+def test_every_command_of_the_pages_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, background: Callable[[list[str]], None]
+) -> None:
     found = commands("README.md") + commands("hardware.md")
     assert set(found) >= BY_CI
     ours = [c for c in found if c not in BY_CI]
@@ -65,6 +90,9 @@ def test_every_command_of_the_pages_runs(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     for command in ours:
+        if command.endswith("&"):
+            background(shlex.split(command)[1:-1])
+            continue
         monkeypatch.setattr(sys, "argv", shrink(command, tmp_path))
         with pytest.raises(SystemExit) as ended:
             cli.main()
