@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,12 @@ from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
 from radio.errors import BudgetError, InputError, StoppedEarly
 
 if TYPE_CHECKING:
+    from fl.device import Device
+    from fl.transport import Transport
     from privacy.facts import PrivacyFacts
     from privacy.ledger import Ledger
-    from radio.air import Mode
+    from radio.air import Air, Mode
+    from radio.radio import Radio
 
 
 class Stop:
@@ -64,13 +68,13 @@ def execute(folder: RunFolder, quiet: bool = False) -> dict[str, Any]:
     with stop.listening():
         journal = Journal(folder.path)
         try:
-            return _Execution(folder, journal, stop, quiet).run()
+            return Execution(folder, journal, stop, quiet).run()
         finally:
             journal.close()
 
 
-class _Execution:
-    """The state of one `execute` call."""
+class Execution:
+    """One process's part of a run.  `fl.lab.server` overrides what differs where devices are processes of their own."""
 
     def __init__(self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool) -> None:
         # heavy imports (torch, transformers) start here: the run folder is there already
@@ -90,9 +94,7 @@ class _Execution:
         self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
         self.guarantee = guarantee_of(self.experiment)
         ledgers = session.ledger_folder(self.experiment, self.task, folder.path)
-        self.devices = session.build_devices(
-            self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers
-        )
+        self.devices = self._build_devices(ledgers)
         self.public = session.is_public(self.experiment, self.task)
         self.throw_away = session.is_throw_away(self.experiment, self.task)
         self.task_identity = session.task_identity(self.experiment, self.task, ledgers)
@@ -102,23 +104,42 @@ class _Execution:
         # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
         self.previous_train_s = sum(line["seconds"] for line in read_diagnostics(folder.path))
 
+    def _build_devices(self, ledgers: Path) -> list[Device]:
+        """The devices of this process, with open ledgers."""
+        from fl import session
+
+        return session.build_devices(self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers)
+
+    def _open_air(self, listen: Callable[[Radio], Radio] | None) -> Air:
+        from fl import session
+
+        return session.build_air(self.experiment, listen)
+
+    def _transport(self, air: Air) -> Transport:
+        from fl.transport import InProcess
+
+        return InProcess(self.run_id, self.replica, self.devices, air)
+
+    def _stopping(self) -> bool:
+        """Asked before every round."""
+        return bool(self.stop)
+
     def run(self) -> dict[str, Any]:
         from fl import session
         from fl.rounds import Slot, train
-        from fl.transport import InProcess
 
         learning = self.experiment.learning
         try:
             self._catch_up()
             every = self.experiment.run.record_every
             recordings = Recordings(self.folder.path, every, self.experiment.radio.model_dump()) if every else None
-            air = session.build_air(self.experiment, recordings.listen if recordings else None)
+            air = self._open_air(recordings.listen if recordings else None)
             diagnostics = Diagnostics(self.folder.path)
-            transport = InProcess(self.run_id, self.replica, self.devices, air)
             history = self.journal.history
             self.train_began = time.monotonic()
             over: BudgetError | StoppedEarly | None = None
             try:
+                transport = self._transport(air)
                 with RunProgress(learning.rounds, history.rounds, self.quiet) as self.progress:
                     if self.stop:
                         self._interrupt()
@@ -147,7 +168,7 @@ class _Execution:
                             air,
                             self.journal,
                             after,
-                            lambda: bool(self.stop),
+                            self._stopping,
                         )
                     except (BudgetError, StoppedEarly) as error:
                         over = error
@@ -272,7 +293,7 @@ class _Execution:
             "erased": history.erased,
             "burned": history.burned,
             "resumed": history.resumed,
-            "devices": len(self.devices),
+            "devices": learning.devices,
             "perturbations": learning.perturbations,
             "local_steps": learning.local_steps,
             "payload": learning.payload,
@@ -289,7 +310,7 @@ class _Execution:
             "parameters": self.replica.parameters,
             "trainable": self.replica.trainable,
             **uplink(len(history.slots), learning.scalars, self.replica.trainable, learning.payload == "sign"),
-            "channel_uses": mode.channel_uses(len(history.slots) * learning.scalars, len(self.devices)),
+            "channel_uses": mode.channel_uses(len(history.slots) * learning.scalars, learning.devices),
             "params_digest": self.replica.digest(),
             "model_digest": history.model["digest"] if history.model else None,
             "version": version(),
