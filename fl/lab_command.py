@@ -88,6 +88,7 @@ def device(
     model: Annotated[str | None, typer.Option(help="Where this host keeps the model.")] = None,
     root: Annotated[str | None, typer.Option(help="Where this host keeps the task's files.")] = None,
     keys: Keys = None,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds to wait for a server that is away.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
     """Take part in a server's run with this device's own data, secret and privacy ledger, which stay in this process.
@@ -104,7 +105,7 @@ def device(
     terms = Terms(data, public, ledger, epsilon, noise, clip, threat, model, root)
     stop = Stop()
     with stop.listening():
-        digest = DeviceProcess(server, own, terms, (lambda line: None) if quiet else _say).run(stop)
+        digest = DeviceProcess(server, own, terms, (lambda line: None) if quiet else _say, patience).run(stop)
     _say(f"{name}: the run is finished; digest of the weights {digest}")
 
 

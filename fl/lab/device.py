@@ -30,6 +30,7 @@ from fl.lab.messages import (
     MessageError,
     Open,
     Propose,
+    Refused,
     Rejoin,
     Round,
     Transmit,
@@ -45,7 +46,6 @@ from fl.tasks.task import Task
 from radio.errors import BudgetError, InputError, PairzeroError, StoppedEarly
 
 TURN_S = 0.25  # between two looks at the clock and at Ctrl-C
-FOREVER_S = 7 * 86400.0
 
 
 @dataclass
@@ -61,10 +61,14 @@ class _Built:
 
 
 class DeviceProcess:
-    """A device that takes part in one run.  `say` gets lines for a person."""
+    """A device that takes part in one run.
+
+    say         gets lines for a person
+    patience_s  how long a server that is away is waited for
+    """
 
     def __init__(
-        self, server: str, keys: DeviceKeys, terms: Terms, say: Callable[[str], None], patience_s: float = FOREVER_S
+        self, server: str, keys: DeviceKeys, terms: Terms, say: Callable[[str], None], patience_s: float = 3600.0
     ) -> None:
         self._server, self._keys, self._terms, self._say = server, keys, terms, say
         self._patience_s = patience_s
@@ -76,6 +80,7 @@ class DeviceProcess:
         self._projections: NDArray[np.float64] = np.empty((0, 0))
         self._payload: tuple[Propose, NDArray[np.float64]] | None = None
         self._end: protocol.Leave | None = None
+        self._told = ""
 
     def run(self, stop: Stop) -> str:
         """Until the run is over; returns the digest of the final weights.
@@ -122,6 +127,9 @@ class DeviceProcess:
         except MessageError as problem:
             self._say(f"ignored a message that makes no sense: {problem}")
             return
+        if isinstance(message, Refused) and not message.final and message.reason != self._told:
+            self._told = message.reason
+            self._say(f"{message.reason} (trying again)")
         self._feed(protocol.Heard(message))
 
     def _feed(self, event: protocol.Event) -> None:

@@ -25,7 +25,7 @@ from radio.errors import BudgetError, InputError
 
 TURN_S = 0.1  # between two looks at the clock and at Ctrl-C
 WINDOW_S = 5.0  # a device may take to get its payload on the simulated air
-DIGESTS_S = 10.0  # for the last digests
+DIGESTS_S = 60.0  # for the last digests: a device that is alive and slow must not miss the end
 
 
 class Hub:
