@@ -80,7 +80,7 @@ class DeviceProcess:
         self._projections: NDArray[np.float64] = np.empty((0, 0))
         self._payload: tuple[Propose, NDArray[np.float64]] | None = None
         self._end: protocol.Leave | None = None
-        self._told = ""
+        self._told = self._air = ""
 
     def run(self, stop: Stop) -> str:
         """Until the run is over; returns the digest of the final weights.
@@ -166,16 +166,25 @@ class DeviceProcess:
     def _build(self, welcome: Welcome) -> protocol.Built:
         if self._built is None:
             self._built = self._first(welcome)
-        if self._transmitter is not None:
-            self._transmitter.close()
-        host = parse(self._server)[0]
-        self._transmitter = AirLink(f"tcp://{host}:{welcome.air_port}", self._keys)
+        self._air = f"tcp://{parse(self._server)[0]}:{welcome.air_port}"
+        self._reach_air()
         ledger = self._built.device.ledger
         charged = -1
         if ledger is not None and ledger.enforce:
             charged = max(ledger.slots(welcome.run_id), default=-1)
         self._say(f"joining run {welcome.run_id} as device {welcome.index} with {len(self._log)} rounds")
         return protocol.Built(self._built.facts, charged)
+
+    def _reach_air(self) -> bool:
+        """A transmitter for the server's present air.  One that cannot be had now is tried again before the next charge."""
+        if self._transmitter is not None:
+            self._transmitter.close()
+            self._transmitter = None
+        try:
+            self._transmitter = AirLink(self._air, self._keys)
+        except PairzeroError as away:
+            self._say(str(away))
+        return self._transmitter is not None
 
     def _first(self, welcome: Welcome) -> _Built:
         received = validate(msgspec.json.decode(welcome.experiment), "the server's experiment")
@@ -234,6 +243,8 @@ class DeviceProcess:
 
     def _release(self, propose: Propose) -> protocol.Released:
         assert self._built is not None and self._state.run_id is not None
+        if self._transmitter is None and not self._reach_air():
+            return protocol.Released(propose.slot, "air")
         try:
             values = self._built.device.release(
                 self._state.run_id, propose.slot, self._projections, propose.active, propose.noise_std
@@ -255,6 +266,9 @@ class DeviceProcess:
         except PairzeroError as lost:
             self._say(f"slot {transmit.slot}: {lost}")
             certain = False
+        if not certain:
+            self._transmitter.close()
+            self._transmitter = None
         return protocol.Transmitted(transmit.slot, certain)
 
     def _apply(self, entries: Sequence[Round]) -> None:

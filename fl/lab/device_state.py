@@ -105,7 +105,7 @@ class Released:
     """Charged and drawn; or why not."""
 
     slot: int
-    declined: Literal["budget", "terms"] | None = None
+    declined: Literal["budget", "terms", "air"] | None = None
 
 
 @dataclass(frozen=True)

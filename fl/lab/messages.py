@@ -116,10 +116,11 @@ class Armed(_Message, frozen=True):
 
 
 class Declined(_Message, frozen=True):
-    """Will not transmit: `budget`, none is left; `charged`, this slot is in the ledger already; `terms`, the proposal."""
+    """Will not transmit: `budget`, none is left; `charged`, this slot is in the ledger already; `terms`, the proposal cannot
+    be met; `air`, the transmitter is not there."""
 
     slot: Number
-    reason: Literal["budget", "charged", "terms"]
+    reason: Literal["budget", "charged", "terms", "air"]
 
 
 class Sent(_Message, frozen=True):

@@ -16,7 +16,7 @@ from fl.device import Device
 from fl.journal import NAME as JOURNAL
 from fl.journal import Journal
 from fl.lab.air_service import LabAir
-from fl.lab.facts import facts_of as compared
+from fl.lab.facts import facts_of as shared_facts
 from fl.lab.greeting import parse
 from fl.lab.keys import load_server
 from fl.lab.link import ServerLink
@@ -73,7 +73,7 @@ class Server(Execution):
         self.link = ServerLink(setup.listen, load_server(setup.keys), say)
         try:
             super().__init__(folder, journal, stop, quiet)
-            self.facts = compared(self.experiment, self.replica)
+            self.facts = shared_facts(self.experiment, self.replica)
             self.earlier = self._earlier_charges()
         except BaseException:
             self.link.close()
