@@ -32,5 +32,5 @@ def test_too_few_blocks_thrown_away_are_noticed(monkeypatch: pytest.MonkeyPatch)
         open_radio(plutos.uris[0], block_samples=64) as receiver,
         open_radio(plutos.uris[1]) as other,
     ):
-        stale, lost = stale_receptions(receiver, other, 20, 64, 1)
-    assert stale + lost == 20 and stale > 10
+        stale, _ = stale_receptions(receiver, other, 20, 64, 1)
+    assert stale > 10
