@@ -110,6 +110,8 @@ class Weights:
             table.clear()
 
     def _carry_out(self, due: list[_Due]) -> None:
+        # Backwards: a forward pass ends with the last weights and begins with the first, so those are in cache.
+        due = due[::-1]
         work = sum((d.last - d.first) * len(d.operations) for d in due)
         if self._team.threads == 1 or work < SMALL:
             self._run(due)
