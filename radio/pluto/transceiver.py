@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from radio.pluto import exits
 from radio.pluto.driver import ConnectionLost, PlutoError, UnitBusy
 from radio.pluto.permit import TransmitPermit
-from radio.pluto.scan import find_serial
+from radio.pluto.scan import Scan, find_serial, scan
 from radio.pluto.stream import ADC_FULL_SCALE, ReceiveStream
 from radio.pluto.transmission import Transmission
 from radio.pluto.unit import Unit
@@ -48,6 +48,7 @@ class PlutoRadio:
         kernel_blocks, block_samples, drain: see `ReceiveStream`.
         reconnect_s: how long a lost unit is looked for.
         timeout_s: of a unit that is opened again.
+        scan: what finds a unit that has another address now.
 
     Attributes:
         clock_epoch: see `radio.radio.clock_epoch`.
@@ -67,6 +68,7 @@ class PlutoRadio:
         drain: bool = False,
         reconnect_s: float = 5.0,
         timeout_s: float = 2.0,
+        scan: Scan = scan,
     ) -> None:
         self._identity = unit.serial or unit.uri
         if self._identity in _taken:
@@ -82,6 +84,7 @@ class PlutoRadio:
         self._origin = 0  # clock of the stream's first sample
         self._reconnect_s = reconnect_s
         self._timeout_s = timeout_s
+        self._scan = scan
         self._busy_until = 0.0
         self._closed = self._rate_set = False
         self._sending = Transmission(unit, permit, antenna_gain_dbi, cable_loss_db)
@@ -352,7 +355,7 @@ class PlutoRadio:
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                unit = find_serial(old.uri, old.serial, self._timeout_s)
+                unit = find_serial(old.uri, old.serial, self._timeout_s, self._scan)
                 break
             except PlutoError:
                 if time.monotonic() > deadline:
@@ -411,11 +414,11 @@ class PlutoRadio:
         self.close()
 
 
-def open_radio(uri: str, *, serial: str = "", timeout_s: float = 2.0, **settings: Any) -> PlutoRadio:
-    """The unit at `uri`, or that of a serial number (uri ""), as a radio; settings as `PlutoRadio`."""
-    unit = find_serial(uri, serial, timeout_s)
+def open_radio(uri: str, *, serial: str = "", timeout_s: float = 2.0, scan: Scan = scan, **settings: Any) -> PlutoRadio:
+    """The unit that `find_serial` finds, as a radio; settings as `PlutoRadio`."""
+    unit = find_serial(uri, serial, timeout_s, scan)
     try:
-        return PlutoRadio(unit, timeout_s=timeout_s, **settings)
+        return PlutoRadio(unit, timeout_s=timeout_s, scan=scan, **settings)
     except BaseException:
         unit.close()
         raise
