@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fl.config import Experiment
 from radio.cell import Cell
 from radio.errors import InputError
+from radio.impairments import switched
 from radio.loopback import LoopbackRadio
 from radio.medium import Medium
 from radio.modes import surroundings
@@ -135,7 +136,7 @@ def _round(experiment: Experiment, file: StationFile | None, scalars: int) -> Ai
         _cell(experiment, file, transmitters, _Receiver(medium, timer)),
         receive_gain_db=place.receive_gain_db,
         mean_power=place.channel.mean_power,
-        on_phase=medium.begin,
+        on_phase=medium.begin if file is None else None,  # real tones run on from round to round
     )
     assert radio.mode != "ideal", "no radio, no time"
     air = cell.air(
@@ -181,7 +182,9 @@ def _cell(experiment: Experiment, file: StationFile | None, transmitters: Sequen
     if file is not None:
         return file.cell(transmitters, receiver)
     radio = experiment.radio
-    place = surroundings(experiment.learning.devices, experiment.run.seed, **_surroundings(experiment))
+    settings = radio.model_dump(exclude={"mode", "fidelity", "mapping", "pilot_window", "truncation", "impairments"})
+    place = surroundings(experiment.learning.devices, experiment.run.seed, **settings)
+    place = replace(place, impairments=switched(place.impairments, radio.impairments))
     return Cell(
         transmitters,
         receiver,
@@ -192,10 +195,3 @@ def _cell(experiment: Experiment, file: StationFile | None, transmitters: Sequen
         pilot_repeats=place.pilot_repeats,
         offset_max_hz=place.offset_max_hz,
     )
-
-
-def _surroundings(experiment: Experiment) -> dict[str, Any]:
-    settings = experiment.radio.model_dump()
-    for key in ("mode", "fidelity", "mapping", "pilot_window", "truncation"):
-        settings.pop(key)
-    return settings

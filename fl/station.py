@@ -18,7 +18,7 @@ from radio.radio import Radio
 from radio.station import StationFile, open_station
 
 # Keys of `radio` that say what a simulated air is like, or what the station file says.
-SIMULATED = ("profile", "shared_clock", *SURROUNDINGS, "rate_sps")
+SIMULATED = ("profile", "shared_clock", "impairments", *SURROUNDINGS, "rate_sps")
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,7 @@ def test_a_duty_that_will_stop_the_run_is_foretold(file: Path, station: Path) ->
 @pytest.mark.parametrize(
     ("mode", "slots"),
     [
-        (
-            "energy",
-            {"idle": 1 + 1 + 1, "pilot": DEVICES, "reference": 1, "payload": 1},
-        ),  # 0.5 is silent in the slot of minus
+        ("energy", {"idle": 2, "pilot": DEVICES, "reference": 1, "payload": 2}),  # 0.5 is silent in the second of them
         ("tdma", {"idle": 1, "pilot": DEVICES, "payload": DEVICES}),
         ("vote", {"idle": 1, "payload": 1}),
     ],
