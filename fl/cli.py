@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from fl.emulate_command import emulate
+from fl.keys_command import keys_app
 from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
@@ -31,6 +32,7 @@ app.add_typer(radio_app, name="radio")
 app.command()(plan)
 app.command()(emulate)
 app.add_typer(privacy_app, name="privacy")
+app.add_typer(keys_app, name="keys")
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting.")]
 

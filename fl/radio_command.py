@@ -156,5 +156,7 @@ def plot(
             "levels are relative to the full scale of the integer type; for an ADC of 12 bits say --full-scale 2048"
         )
     if not any(picture.name == "constellation" for picture in made):
-        typer.echo("no pilot is annotated (docs/recordings.md), so the constellation is left out")
+        typer.echo(
+            "no pilot with a steady tone is annotated (coherent mode has them), so the constellation is left out"
+        )
     typer.echo(f"picture: {target}")

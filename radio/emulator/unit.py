@@ -260,7 +260,7 @@ class VirtualPluto:
                 return np.zeros((n, 2), dtype=np.int16)
             antenna = self._heard(listener, senders, begin, n, block, gap_s)
             if saturated:
-                antenna *= 1e6
+                antenna *= 1e9
             return self._digitised(antenna, gain_db)
 
         return Block(begin + length, samples)

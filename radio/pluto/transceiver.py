@@ -242,6 +242,16 @@ class PlutoRadio:
             self._silence_quietly()
             raise
 
+    @property
+    def holding(self) -> bool:
+        """As far as is known here, and as the unit says whose transmitter is on."""
+        if self._closed or not self._sending.holding:
+            return False
+        try:
+            return self._sending.loopback or self._unit.get_number("transmit_lo_off") == 0.0
+        except PlutoError:
+            return False
+
     def weigh(self, value: complex) -> None:
         """Live where that is proved, else by a new start. Raises ConnectionLost with the unit: nothing can be mended then,
         because start and phase of the wave went with it."""
@@ -295,7 +305,7 @@ class PlutoRadio:
     def _new_stream(self) -> ReceiveStream:
         blocks, size, drain = self._ring
         with explained(self._unit.uri, "receive"):
-            return ReceiveStream(self._unit.adc, blocks, size, drain=drain)
+            return ReceiveStream(self._unit.adc, blocks, size, rate_sps=self._rate_sps, drain=drain)
 
     def _patiently(self, action: Callable[[], Any]) -> Any:
         """`action`; while a unit opened again still holds what its lost client had open, over and over."""

@@ -58,6 +58,11 @@ class Transmission:
     def running(self) -> bool:
         return self._wave is not None
 
+    @property
+    def holding(self) -> bool:
+        """Whether what runs is cyclic, so that it can be weighed."""
+        return self._wave is not None and self._cyclic
+
     def set_gain(self, gain_db: float) -> None:
         """Raises PlutoError outside the unit's range, PermitError beyond the permitted power."""
         self._unit.check("transmit_gain", gain_db)
@@ -110,7 +115,7 @@ class Transmission:
         """Send `value` times the wave: live where that is proved, else by a new start. What would exceed full scale is
         limited, and the wave's samples are counted as clipped."""
         wave, name = self._wave, self._unit.name
-        if wave is None or not self._cyclic:
+        if wave is None or not self.holding:
             raise PlutoError(f"{name}: weigh, but no cyclic transmission runs; transmit first")
         if not np.isfinite(value):
             raise PlutoError(f"{name}: the weight is {value}; a finite number is needed")

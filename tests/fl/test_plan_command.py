@@ -218,31 +218,21 @@ def test_what_a_run_refuses_is_refused(pairzero: Any, file: Path, station: Path,
         for command in ("plan", "run"):
             done = pairzero(command, file, *words)
             assert done.code == 2 and message in done.err, (command, message)
-    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "runs").glob("*"))
 
 
-def test_a_ledger_with_too_little_left_is_refused_and_left_as_it_is(
-    pairzero: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = [
-        "--set",
-        "task.public=false",
-        "--set",
-        f"privacy.ledger={tmp_path / 'ledgers'}",
-        "--set",
-        "radio.mode=ideal",
-    ]
-    first = pairzero("plan", file, *words)
-    assert (
-        first.code == 0
-        and str(tmp_path / "ledgers") in first.out.replace("\n", "")
-        and not (tmp_path / "ledgers").exists()
-    )
+def test_a_ledger_with_too_little_left_is_refused_and_left_as_it_is(pairzero: Any, file: Path, tmp_path: Path) -> None:
+    ledgers = tmp_path / "ledgers"
+    words = ["--set", "task.public=false", "--set", f"privacy.ledger={ledgers}", "--set", "radio.mode=ideal"]
+    first = pairzero("plan", file, *words, "--json", tmp_path / "first.json")
+    assert first.code == 0 and not ledgers.exists()
+    found = json.loads((tmp_path / "first.json").read_text())
+    assert (found["ledger"], found["ledger_state"]) == (str(ledgers), "new")
     assert pairzero("run", file, *words, "--quiet").code == 0
-    before = {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()}
+    before = {path: path.read_bytes() for path in ledgers.iterdir()}
     spent = pairzero("plan", file, *words)
     assert spent.code == 2 and "more rounds of this run's kind, but the run needs 14" in spent.err
-    assert {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()} == before
+    assert {path: path.read_bytes() for path in ledgers.iterdir()} == before
 
 
 def test_disk_of_recordings(file: Path, station: Path) -> None:
