@@ -124,7 +124,7 @@ def emulators() -> Iterator[Emulators]:
 
 
 def test_every_command_of_the_pages_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, emulators: Emulators
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], emulators: Emulators
 ) -> None:
     found = commands("README.md") + commands("hardware.md")
     assert set(found) >= BY_CI
