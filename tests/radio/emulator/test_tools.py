@@ -7,8 +7,11 @@ from collections.abc import Callable
 from shutil import which
 
 import numpy as np
+import pytest
 
 from radio.emulator.server import Plutos
+
+pytestmark = pytest.mark.libiio  # libiio-utils comes with it
 
 Tool = Callable[..., subprocess.CompletedProcess[bytes]]
 

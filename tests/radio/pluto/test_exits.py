@@ -14,6 +14,8 @@ from radio.emulator.server import Plutos
 from radio.pluto.transceiver import open_radio
 from radio.pluto.unit import Unit
 
+pytestmark = pytest.mark.libiio
+
 PROGRAM = """
 import signal, sys, time
 import numpy as np
