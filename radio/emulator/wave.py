@@ -77,7 +77,7 @@ class Wave:
     @cached_property
     def silent(self) -> bool:
         """Nothing of it reaches the DAC: weighed to nothing, for example."""
-        return not self.corrected.any()
+        return not any(self.stage) or not self.corrected.any()
 
     @cached_property
     def analog(self) -> NDArray[np.complex128]:

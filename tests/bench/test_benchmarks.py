@@ -76,7 +76,11 @@ def test_benchmarks_of_the_model_run_quickly_and_name_their_rows(tmp_path: Path,
             },
         ),
         ("radio_speed", {"round_ms_k8", "symbol_device_rounds_per_s"}),
-        ("pluto", {"rounds_per_s", "coherent_error", "energy_error", "rx_msps", "attribute_us"}),
+        pytest.param(
+            "pluto",
+            {"rounds_per_s", "coherent_error", "energy_error", "rx_msps", "attribute_us"},
+            marks=pytest.mark.libiio,
+        ),
     ],
 )
 def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:

@@ -9,6 +9,8 @@ from radio.emulator.server import serve
 from radio.pluto.stream import ReceiveStream
 from radio.pluto.transceiver import open_radio
 
+pytestmark = pytest.mark.libiio
+
 
 def test_two_hundred_captures_and_twenty_openings() -> None:
     rows = {row.name: row.value for row in measure(quick=True)}

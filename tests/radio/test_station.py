@@ -128,6 +128,7 @@ def all_silent(plutos: Plutos) -> bool:
     return all(u.transceiver.settings.tx_gain_db == -89.75 and u.transmit_buffer is None for u in plutos.units)
 
 
+@pytest.mark.libiio
 def test_coherent_with_one_reference() -> None:
     """One per cent of full scale is what is promised; 12 bits and the noise of this bench make a tenth of that."""
     with serve(4, clock="shared", seed=1, host="127.0.0.1", port=0) as plutos:
@@ -142,6 +143,7 @@ def test_coherent_with_one_reference() -> None:
         assert all_silent(plutos)
 
 
+@pytest.mark.libiio
 def test_coherent_without_one_is_refused_and_energy_works() -> None:
     with serve(3, clock="free", seed=2, host="127.0.0.1", port=0) as plutos:
         with open_station(station(plutos), coherent=True) as opened:
@@ -154,6 +156,7 @@ def test_coherent_without_one_is_refused_and_energy_works() -> None:
         assert all_silent(plutos)
 
 
+@pytest.mark.libiio
 @pytest.mark.parametrize("mode", ["tdma", "vote"])
 def test_the_other_modes(mode: Any) -> None:
     with serve(3, clock="free", seed=3, host="127.0.0.1", port=0) as plutos, open_station(station(plutos)) as opened:
@@ -165,6 +168,7 @@ def test_the_other_modes(mode: Any) -> None:
             assert air.aggregate(0, np.array([[0.3, -0.2], [0.6, -0.9]]), plan).total.tolist() == [2.0, -2.0]
 
 
+@pytest.mark.libiio
 def test_average_powers_that_nobody_measured_are_refused(plutos: Plutos) -> None:
     with open_station(station(plutos)) as opened, pytest.raises(InputError, match="'reed', which needs the mean power"):
         opened.cell().air("energy", 1, average_power=True)
@@ -176,6 +180,7 @@ def plutos() -> Any:
         yield units
 
 
+@pytest.mark.libiio
 @pytest.mark.parametrize("fault", ["drop", "power", "eio"])
 @pytest.mark.parametrize("block", [3, 15, 30])
 def test_a_receiver_lost_in_a_round_erases_it_and_the_next_is_good(plutos: Plutos, fault: str, block: int) -> None:
@@ -190,6 +195,7 @@ def test_a_receiver_lost_in_a_round_erases_it_and_the_next_is_good(plutos: Pluto
         assert abs(after) < 0.01
 
 
+@pytest.mark.libiio
 def test_a_gap_anywhere_after_the_pilots_erases_the_round(plutos: Plutos) -> None:
     """The held tones' phase is known by the count of samples only, so a gap in samples that are dropped counts too."""
     with open_station(station(plutos, clock="shared"), coherent=True) as opened:
@@ -201,6 +207,7 @@ def test_a_gap_anywhere_after_the_pilots_erases_the_round(plutos: Plutos) -> Non
         assert np.abs(round_errors(air, 2, 1)).max() < 0.01
 
 
+@pytest.mark.libiio
 def test_a_device_lost_in_a_round_is_silent_and_comes_back_in_the_next(plutos: Plutos) -> None:
     with open_station(station(plutos, clock="shared"), coherent=True) as opened:
         air = opened.cell().air("coherent", 7, pilot_window=1024)
@@ -212,6 +219,7 @@ def test_a_device_lost_in_a_round_is_silent_and_comes_back_in_the_next(plutos: P
         assert np.abs(round_errors(air, 2, 1)).max() < 0.01
 
 
+@pytest.mark.libiio
 def test_tones_that_were_lost_between_rounds_are_started_again(plutos: Plutos) -> None:
     """By a tuning, by a mute, by a unit that was switched off: the round after is good."""
     with open_station(station(plutos, clock="shared"), coherent=True) as opened:
@@ -226,6 +234,7 @@ def test_tones_that_were_lost_between_rounds_are_started_again(plutos: Plutos) -
             assert plutos.units[1].starts == begun + 1
 
 
+@pytest.mark.libiio
 def test_a_station_without_a_permit_opens_and_does_not_transmit(plutos: Plutos) -> None:
     silent = station(plutos).model_copy(update={"permit": None})
     with open_station(silent) as opened:
@@ -235,6 +244,7 @@ def test_a_station_without_a_permit_opens_and_does_not_transmit(plutos: Plutos) 
         assert all_silent(plutos) and all(unit.starts == 0 for unit in plutos.units)
 
 
+@pytest.mark.libiio
 def test_a_unit_that_is_missing_leaves_the_others_closed(plutos: Plutos) -> None:
     file = station(plutos)
     wrong = file.model_copy(
@@ -246,6 +256,7 @@ def test_a_unit_that_is_missing_leaves_the_others_closed(plutos: Plutos) -> None
         assert isinstance(again, OpenStation) and all(isinstance(r, PlutoRadio) for r in again.transmitters)
 
 
+@pytest.mark.libiio
 def test_a_unit_that_cannot_weigh_is_refused_for_coherent_mode(plutos: Plutos, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = property(lambda core: NEUTRAL, lambda core, value: None)
     monkeypatch.setattr(TransmitCore, "stage", stuck, raising=False)

@@ -16,6 +16,8 @@ from radio.errors import InputError
 from radio.pluto.driver import ConnectionLost, UnitBusy
 from radio.station import OpenStation, StationFile, open_station
 
+pytestmark = pytest.mark.libiio
+
 DEVICE, RECEIVER = 0, 2
 PAYLOADS = np.array([[0.5], [-0.9]])
 

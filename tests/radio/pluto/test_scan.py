@@ -11,6 +11,8 @@ from radio.pluto.driver import ConnectionLost, PlutoError
 from radio.pluto.scan import find, find_serial, probe, scan
 from radio.pluto.transceiver import open_radio
 
+pytestmark = pytest.mark.libiio
+
 NOBODY = "ip:127.0.0.1:9"
 
 
