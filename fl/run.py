@@ -164,7 +164,7 @@ class _Execution:
         history = self.journal.history
         start = self.replica.digest()
         if history.model is None:
-            self._check_budget(self.experiment.releases)
+            self._check_budget()
             self.journal.model(
                 digest=start,
                 parameters=self.replica.parameters,
@@ -183,6 +183,7 @@ class _Execution:
         self.journal.resume()
         if self.experiment.privacy.reproducible:
             return  # testing only: an interrupted slot is repeated with the same draws
+        self._certify_schedule()
         charged = {slot for ledger in self.ledgers for slot in self._charged(ledger)}
         for slot in sorted(charged - history.slots):
             self.journal.burn(slot)
@@ -199,8 +200,11 @@ class _Execution:
         """How many rounds this run was charged, one that was charged in part as a whole."""
         return sum(-(-times // self.experiment.learning.local_steps) for times in self._charged(ledger).values())
 
-    def _check_budget(self, releases: int) -> None:
+    def _check_budget(self) -> None:
         """Refuse at the start what a ledger would refuse in the middle."""
+        if self._certify_schedule():
+            return
+        releases = self.experiment.releases
         for ledger in self.ledgers:
             if self.guarantee is None or not ledger.enforce:
                 continue
@@ -213,6 +217,13 @@ class _Execution:
                     f"{self.experiment.privacy.epsilon:g} is spent already. Fewer rounds, other data, or a smaller "
                     "privacy.epsilon for each of several runs"
                 )
+
+    def _certify_schedule(self) -> bool:
+        """Where the noise varies, certify all that is left of it at once. False where it does not vary, or does not fit."""
+        if self.guarantee is None or not self.guarantee.schedule:
+            return False
+        first = (max(self.journal.history.slots, default=-1) + 1) * self.experiment.learning.local_steps
+        return all([ledger.allows(self.guarantee.planned(first)) for ledger in self.ledgers])
 
     def _epsilon(self) -> float | None:
         spent = [ledger.epsilon() for ledger in self.ledgers]
@@ -315,6 +326,7 @@ class _Execution:
         """The run's own copy of what the ledgers say; the ledgers rule."""
         from privacy.record_log import encode
 
+        steps = self.experiment.learning.local_steps
         copies = [
             encode(
                 {
@@ -322,7 +334,7 @@ class _Execution:
                     "slot": slot,
                     "times": times,
                     "sampling_rate": self.guarantee.charge.sampling_rate,
-                    "noise_multiplier": self.guarantee.charge.noise_multiplier,
+                    "noise_multiplier": self.guarantee.at(slot * steps).charge.noise_multiplier,
                 }
             ).decode()
             for ledger in self.ledgers

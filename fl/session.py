@@ -231,6 +231,7 @@ def build_devices(
                     ledger=ledger,
                     signs=learning.payload == "sign",
                     threat=OWN_NOISE if guarantee is None else guarantee.threat,
+                    schedule=() if guarantee is None else guarantee.schedule,
                 )
             )
     except BaseException:
