@@ -154,6 +154,9 @@ class Privacy(_Section):
     dropouts: Annotated[int, Field(ge=0)] = 0  # D: devices announced as active that may send nothing
     csi_margin_db: Annotated[float, Field(ge=0, le=60)] | None = None  # kappa: how much louder a device may arrive
     assume_perfect_csi: bool = False  # kappa = 1: every device arrives exactly as planned
+    # weighted: less noise in rounds that count more in the end, learning rate squared times A^(rounds to go); fixed ahead
+    schedule: Literal["constant", "weighted"] = "constant"
+    contraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # A: what a round leaves of earlier errors; 1: all of them
     receiver_noise: Positive | None = (
         None  # announced noise per complex sample, ADC full scale = 1; the smaller of it and the measured counts
     )

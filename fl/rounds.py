@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from fl.config import Learning
 from fl.estimators.estimator import UNTOUCHED
 from fl.estimators.registry import estimator
 from fl.journal import Journal
+from fl.learning_rate import rate_at
 from fl.optimisers.optimiser import Optimiser
 from fl.optimisers.registry import optimiser as named_optimiser
 from fl.proposal import Limits, Proposal, among, propose
@@ -53,16 +53,6 @@ def round_seed(seed: int, slot: int, refresh: int = 0, pool: int | None = None) 
     return basis << 32 | own & 0xFFFFFFFF
 
 
-def rate_at(learning: Learning, index: int) -> float:
-    """Learning rate of committed round `index` (0-based)."""
-    done = index / learning.rounds
-    if learning.schedule == "linear":
-        return learning.rate * (1.0 - done)
-    if learning.schedule == "cosine":
-        return learning.rate * 0.5 * (1.0 + math.cos(math.pi * done))
-    return learning.rate
-
-
 def run_round(
     slot: int,
     seed: int,
@@ -84,7 +74,7 @@ def run_round(
 
     def proposed() -> tuple[ChannelState, Proposal]:
         found = air.sound(slot)
-        return found, propose(found, air, limits)
+        return found, propose(found, air, limits, slot * order.local_steps)
 
     # a device that walked has come back bit for bit: nobody's probes are in the weights
     probe = UNTOUCHED if order.local_steps > 1 else transport.probe

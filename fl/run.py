@@ -223,6 +223,8 @@ class _Execution:
         self.journal.resume()
         if self.experiment.privacy.reproducible:
             return  # testing only: an interrupted slot is repeated with the same draws
+        first = (max(history.slots, default=-1) + 1) * self.experiment.learning.local_steps
+        session.certify(self.guarantee, self.ledgers, first)
         charged = {slot for ledger in self.ledgers for slot in self._charged(ledger)}
         for slot in sorted(charged - history.slots):
             self.journal.burn(slot)
@@ -341,6 +343,7 @@ class _Execution:
         """The run's own copy of what the ledgers say; the ledgers rule."""
         from privacy.record_log import encode
 
+        steps = self.experiment.learning.local_steps
         copies = [
             encode(
                 {
@@ -348,7 +351,7 @@ class _Execution:
                     "slot": slot,
                     "times": times,
                     "sampling_rate": self.guarantee.charge.sampling_rate,
-                    "noise_multiplier": self.guarantee.charge.noise_multiplier,
+                    "noise_multiplier": self.guarantee.at(slot * steps).charge.noise_multiplier,
                 }
             ).decode()
             for ledger in self.ledgers
