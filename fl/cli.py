@@ -15,6 +15,7 @@ from fl.keys_command import keys_app
 from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
+from fl.watch_command import watch
 from radio.errors import InputError, PairzeroError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.add_typer(radio_app, name="radio")
 app.command()(plan)
 app.command()(emulate)
+app.command()(watch)
 app.add_typer(privacy_app, name="privacy")
 app.add_typer(keys_app, name="keys")
 
