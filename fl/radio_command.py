@@ -12,7 +12,11 @@ from radio.errors import InputError
 radio_app = typer.Typer(help="Radios (ADALM-Plutos, real or virtual), and what they recorded.", no_args_is_help=True)
 
 Uri = Annotated[
-    str, typer.Argument(metavar="URI", help="ip:HOST, ip:HOST:PORT or usb:BUS.DEVICE.INTERFACE; see `radio find`.")
+    str,
+    typer.Argument(
+        metavar="URI",
+        help="ip:HOST, ip:HOST:PORT, usb:BUS.DEVICE.INTERFACE, usb: (the only one there) or a serial number; see `radio find`.",
+    ),
 ]
 
 LONGEST = 1 << 24  # samples of a capture that are drawn: 17 s at 1 MS/s, 270 MB

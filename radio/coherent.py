@@ -126,6 +126,7 @@ class CoherentAir:
             10.0 ** (distortion_dbc / 10.0),
             max_saturated,
         )
+        self.hold_samples = hold_samples
         self._held: HeldTones | None = None
         if hold_samples is not None:
             if hold_samples < 0 or offset_prior_hz > 0.0 or offset_range_hz > 0.0:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,29 +21,25 @@ from radio.pluto.permit import FULL_SCALE_DBM
 from radio.station import load_station
 
 ROOT = Path(__file__).parent.parent
-SMALL = ["--set", "learning.rounds=3", "--set", "task.test_examples=40", "--set", "task.examples_per_device=50"]
+SMALL = [
+    part
+    for setting in ("learning.rounds=3", "learning.batch=4", "task.test_examples=40", "task.examples_per_device=50")
+    for part in ("--set", setting)
+]
 BY_CI = {"make demo", "make test"}  # .ci/run runs these two as they stand
 VIRTUAL = re.compile(r"ip:127\.[\d.]+")  # address of a unit of `pairzero emulate` without --port
 
 
-def blocks(page: str, language: str = "") -> list[list[str]]:
-    """Lines of each of the page's code blocks in a language; those without one are for the reader to type."""
-    found: list[list[str]] = []
+def commands(page: str) -> list[str]:
+    """Lines of the page's code blocks without a language that are commands of ours, comments cut off."""
+    found: list[str] = []
     fence: str | None = None
     for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
         if line.startswith("```"):
             fence = line if fence is None else None
-            if fence == f"```{language}":
-                found.append([])
-        elif fence == f"```{language}":
-            found[-1].append(line)
-    return found
-
-
-def commands(page: str) -> list[str]:
-    """Commands of ours that the page has its reader type, comments cut off."""
-    typed = [line.split("#")[0].strip() for block in blocks(page) for line in block]
-    return [line for line in typed if line.startswith(("pairzero", "make", "python"))]
+        elif fence == "```":
+            found.append(line.split("#")[0].strip())
+    return [line for line in found if line.startswith(("pairzero", "make", "python"))]
 
 
 def sentences(folder: Path) -> None:
@@ -135,7 +132,6 @@ def test_every_command_of_the_pages_runs(
     assert len(ours) >= 6 and all(c.startswith("pairzero ") for c in ours)
     sentences(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    (tmp_path / "bench.toml").write_text(bench_station(), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         first_order, "first_order_accuracy", partial(first_order.first_order_accuracy, steps=2, batch=8)
@@ -155,22 +151,15 @@ def test_every_command_of_the_pages_runs(
     assert (tmp_path / "runs" / "pretrained" / "model.safetensors").is_file()
 
 
-def bench_station() -> str:
-    """The station file that hardware.md gives to start from."""
-    (lines,) = (block for block in blocks("hardware.md", "toml") if "[station]" in block)
-    return "\n".join(lines) + "\n"
-
-
-def test_the_station_file_of_the_page_is_valid_and_has_the_link_budget_of_the_page(tmp_path: Path) -> None:
-    path = tmp_path / "bench.toml"
-    path.write_text(bench_station(), encoding="utf-8")
-    station = load_station(path)
+def test_the_link_budget_of_the_page_is_that_of_the_station_file() -> None:
     page = (ROOT / "hardware.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (.+?) \|[^|]*\| ([-+]\d+) \|$", page, re.MULTILINE)
-    budget = {name: int(level) for name, level in rows}
-    assert budget["full-scale tone, transmit gain 0 dB"] == FULL_SCALE_DBM
-    assert all(station.eirp_dbm(device) == budget["combiner, 8 ways"] for device in station.device)
-    assert len(station.device) == 5 and station.permit is not None
+    rows = re.findall(r"^\| (.+?) \| *(\d*) *\| ([-+]\d+) \|$", page, re.MULTILINE)
+    level = {name: int(after) for name, _, after in rows}
+    station = load_station(ROOT / "examples" / "stations" / "bench.toml")
+    assert rows[0][::2] == ("full-scale tone, transmit gain 0 dB", f"{FULL_SCALE_DBM:+g}")
+    for (_, _, before), (name, loss, after) in pairwise(rows):
+        assert int(before) - int(loss) == int(after), name
+    assert all(station.eirp_dbm(device) == level["attenuator"] for device in station.device)
 
 
 def texts() -> set[str]:

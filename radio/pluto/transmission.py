@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.converter import Converter
-from radio.pluto.driver import PlutoError, explained
+from radio.pluto.driver import PlutoError
 from radio.pluto.permit import DutyMeter, PermitError, TransmitPermit
 from radio.pluto.unit import Unit
 from radio.pluto.weight import WeightStage
@@ -99,7 +99,7 @@ class Transmission:
         unit.end_transmission()
         self._stage.set(1.0)
         self._wave, self._cyclic, self._silent = samples, cyclic, False
-        with explained(unit.uri, "transmit"):
+        with unit.asking("transmit"):
             if not self.loopback:
                 unit.set("transmit_lo_off", "0")
             unit.sdr.tx_cyclic_buffer = cyclic
