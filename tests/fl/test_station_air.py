@@ -26,7 +26,7 @@ def station(uris: list[str], permit: dict[str, Any] | None = None, **changes: An
     """The last of `uris` listens, the others are devices 0 and on."""
     *devices, receiver = uris
     settings = {"clock": "shared", "lo_hz": 915e6, "rate_sps": 600e3, "receive_gain_db": 30, "transmit_gain_db": -10,
-                "block_samples": 2048, "kernel_blocks": 2, "timeout_s": 0.3}  # fmt: skip
+                "block_samples": 2048, "kernel_blocks": 2, "timeout_s": 1.0}  # fmt: skip
     allowed = {"band_hz": [902e6, 928e6], "max_eirp_dbm": 10, "duty": 1} | (permit or {})
     return StationFile.model_validate(
         {
@@ -152,9 +152,9 @@ def test_a_slot_at_a_station(air: StationAir) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        "2:stall@capture=20,seconds=1", "2:drop@capture=20", "2:eio@capture=20", "2:ebusy@open=1", "2:gap@capture=20",
+        "2:stall@capture=20,seconds=2", "2:drop@capture=20", "2:eio@capture=20", "2:ebusy@open=1", "2:gap@capture=20",
         "2:saturate@capture=8,count=20", "2:phase@capture=40", "2:power@capture=20,seconds=0.2",
-        "0:stall@command=12,seconds=1", "0:drop@command=12", "0:eio@command=12", "0:phase@command=12",
+        "0:stall@command=12,seconds=2", "0:drop@command=12", "0:eio@command=12", "0:phase@command=12",
         "0:power@command=12,seconds=0.2", "0:ebusy@open=1",
     ],
 )  # fmt: skip

@@ -37,7 +37,7 @@ receive_gain_db = 30
 transmit_gain_db = -10
 block_samples = 2048
 kernel_blocks = 2
-timeout_s = 0.5
+timeout_s = 1.0
 {permit}
 [receiver]
 uri = "{receiver}"
@@ -189,7 +189,7 @@ def test_faults_of_every_kind_cost_slots_and_not_the_run(
     """One after another, of the receiver (unit 3) and of devices; what is lost is in the journal with its reason."""
     armed(
         "3:drop@capture=60", "3:eio@capture=200", "3:gap@capture=320", "3:saturate@capture=440,count=20",
-        "3:stall@capture=560,seconds=1", "3:power@capture=680,seconds=0.2", "3:ebusy@open=1",
+        "3:stall@capture=560,seconds=2", "3:power@capture=680,seconds=0.2", "3:ebusy@open=1",
         "0:drop@command=100", "1:phase@command=100", "2:power@command=160,seconds=0.2", "1:ebusy@open=1",
     )  # fmt: skip
     station = write_station(tmp_path / "s.toml", shared)
