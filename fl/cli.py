@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from fl.emulate_command import emulate
 from fl.keys_command import keys_app
+from fl.lab_command import device, server
 from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
@@ -33,6 +34,8 @@ app.add_typer(radio_app, name="radio")
 app.command()(plan)
 app.command()(emulate)
 app.command()(watch)
+app.command()(server)
+app.command()(device)
 app.add_typer(privacy_app, name="privacy")
 app.add_typer(keys_app, name="keys")
 

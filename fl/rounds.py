@@ -91,6 +91,7 @@ def run_round(
             state, proposal = proposed()
         try:
             received = transport.collect(proposal.plan, proposal.noise_std)
+            proposal = among(proposal, transport.transmitted)
         except BudgetError:
             journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
             transport.commit(unmoved)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.station import load_station
 
 if TYPE_CHECKING:
+    from fl.device import Device
+    from fl.transport import Transport
     from privacy.facts import PrivacyFacts
     from privacy.ledger import Ledger
     from radio.air import Air, Mode
@@ -73,7 +76,7 @@ def execute(folder: RunFolder, quiet: bool = False, *, allow_tx: bool = False) -
     with stop.listening():
         journal = Journal(folder.path)
         try:
-            return _Execution(folder, journal, stop, quiet, allow_tx).run()
+            return Execution(folder, journal, stop, quiet, allow_tx).run()
         finally:
             journal.close()
 
@@ -85,10 +88,10 @@ def _bench(folder: RunFolder, allow_tx: bool) -> Bench | None:
     return bench_for(folder.experiment, load_station(folder.station), allow_tx=allow_tx)
 
 
-class _Execution:
-    """The state of one `execute` call."""
+class Execution:
+    """One process's part of a run.  `fl.lab.server` overrides what differs where devices are processes of their own."""
 
-    def __init__(self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool, allow_tx: bool) -> None:
+    def __init__(self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool, allow_tx: bool = False) -> None:
         # heavy imports (torch, transformers) start here: the run folder is there already
         from fl import session
 
@@ -102,9 +105,7 @@ class _Execution:
         self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
         self.guarantee = guarantee_of(self.experiment)
         ledgers = session.ledger_folder(self.experiment, self.task, folder.path)
-        self.devices = session.build_devices(
-            self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers
-        )
+        self.devices = self._build_devices(ledgers)
         self.public = session.is_public(self.experiment, self.task)
         self.throw_away = session.is_throw_away(self.experiment, self.task)
         self.task_identity = session.task_identity(self.experiment, self.task, ledgers)
@@ -115,10 +116,24 @@ class _Execution:
         # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
         self.previous_train_s = sum(line["seconds"] for line in read_diagnostics(folder.path))
 
+    def _build_devices(self, ledgers: Path) -> list[Device]:
+        """The devices of this process, with open ledgers."""
+        from fl import session
+
+        return session.build_devices(self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers)
+
+    def _transport(self, air: Air) -> Transport:
+        from fl.transport import InProcess
+
+        return InProcess(self.run_id, self.replica, self.devices, air)
+
+    def _stopping(self) -> bool:
+        """Asked before every round."""
+        return bool(self.stop)
+
     def run(self) -> dict[str, Any]:
         from fl import session
         from fl.rounds import Slot, train
-        from fl.transport import InProcess
 
         learning = self.experiment.learning
         try:
@@ -131,9 +146,9 @@ class _Execution:
                 self._catch_up()
                 diagnostics = Diagnostics(self.folder.path)
                 leaving.callback(diagnostics.close)
-                transport = InProcess(self.run_id, self.replica, self.devices, air)
                 history = self.journal.history
                 self.train_began = time.monotonic()
+                transport = self._transport(air)
                 with RunProgress(learning.rounds, history.rounds, self.quiet) as self.progress:
                     if self.stop:
                         self._interrupt()
@@ -162,7 +177,7 @@ class _Execution:
                             air,
                             self.journal,
                             after,
-                            lambda: bool(self.stop),
+                            self._stopping,
                         )
                     except (BudgetError, StoppedEarly) as error:
                         over = error
@@ -299,7 +314,7 @@ class _Execution:
             "erased": history.erased,
             "burned": history.burned,
             "resumed": history.resumed,
-            "devices": len(self.devices),
+            "devices": learning.devices,
             "perturbations": learning.perturbations,
             "local_steps": learning.local_steps,
             "payload": learning.payload,
@@ -316,7 +331,7 @@ class _Execution:
             "parameters": self.replica.parameters,
             "trainable": self.replica.trainable,
             **uplink(len(history.slots), learning.scalars, self.replica.trainable, learning.payload == "sign"),
-            "channel_uses": mode.channel_uses(len(history.slots) * learning.scalars, len(self.devices)),
+            "channel_uses": mode.channel_uses(len(history.slots) * learning.scalars, learning.devices),
             "params_digest": self.replica.digest(),
             "model_digest": history.model["digest"] if history.model else None,
             "version": version(),

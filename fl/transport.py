@@ -56,6 +56,7 @@ class _Measured(NamedTuple):
 class Transport(Protocol):
     devices: int
     probe: str  # what measuring leaves in every replica's weights
+    transmitted: NDArray[np.bool_]  # (K,) who of the active devices did, in the slot collected last
 
     def open(self, order: RoundOrder, willing: NDArray[np.bool_] | None = None) -> None:
         """Every device draws its secret batch and measures its projections; with local steps it also charges them and
@@ -81,6 +82,7 @@ class InProcess:
     def __init__(self, run_id: str, replica: Replica, devices: Sequence[Device], air: Air) -> None:
         self.devices = len(devices)
         self.probe = replica.probe
+        self.transmitted = np.zeros(self.devices, bool)
         self._run_id = run_id
         self._replica = replica
         self._members = devices
@@ -147,6 +149,7 @@ class InProcess:
         return self._transmit(order, plan, _Measured(sent, clean, nonfinite))
 
     def _transmit(self, order: RoundOrder, plan: AirPlan, measured: _Measured) -> Received:
+        self.transmitted = plan.active
         total = self._air.mode.outcome(measured.sent[plan.active])
         self._truth = Truth(measured.sent, measured.clean, measured.nonfinite, total)
         return self._air.aggregate(order.slot, measured.sent, plan)

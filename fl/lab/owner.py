@@ -1,0 +1,181 @@
+"""A data owner's side of a lab: the terms nobody can talk it out of, and the device built under them.
+
+What the server says is a proposal.  Whether data is public, which noise is the least and how much may be spent is decided
+here, from the owner's own command line and ledger.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl import session
+from fl.config import Experiment
+from fl.device import Device
+from fl.guarantee import Guarantee
+from fl.likelihood import OptionLikelihood
+from fl.tasks import partition
+from fl.tasks.reviews import generate
+from fl.tasks.sst2 import OPTIONS, TEMPLATE, read_tsv
+from fl.tasks.task import Task, digest_examples
+from privacy.grid import Grid
+from privacy.identity import keyed_digest
+from privacy.ledger import Budget, Ledger, Owner
+from privacy.noise import ReproducibleSecret, SystemSecret
+from privacy.threats import OWN_NOISE
+from radio.errors import BudgetError, InputError
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a data owner allows.
+
+    data     own examples, `sentence<TAB>label` like SST-2's files; None: the device's share of a public data set
+    public   the owner says that these examples are nobody's secret
+    ledger   folder of the owner's ledgers; default: see `ledger_folder`
+    epsilon  largest budget for these examples, all runs together
+    noise    least noise multiplier
+    clip     largest bound of one example's projected gradient
+    threat   whose noise may be counted
+    model    where this host keeps the model, if elsewhere; root: likewise, of the task's files
+    """
+
+    data: Path | None = None
+    public: bool = False
+    ledger: Path | None = None
+    epsilon: float | None = None
+    noise: float = 0.0
+    clip: float | None = None
+    threat: str = "own-noise"
+    model: str | None = None
+    root: str | None = None
+
+
+def on_this_host(experiment: Experiment, terms: Terms) -> Experiment:
+    """The experiment with the places of files on this host.  A folder that only the server named is not looked into."""
+    task = experiment.task.model_copy(update={"root": terms.root})
+    model = experiment.model if terms.model is None else experiment.model.model_copy(update={"source": terms.model})
+    return experiment.model_copy(update={"task": task, "model": model})
+
+
+def own_task(experiment: Experiment, terms: Terms) -> tuple[Task, bool]:
+    """The task with the examples to choose from, and whether they are public."""
+    if terms.data is None:
+        task = session.experiment_task(experiment)
+        return task, task.public or terms.public
+    own = tuple(read_tsv(terms.data))
+    template, options = (TEMPLATE, OPTIONS) if experiment.task.name == "sst2" else (generate.TEMPLATE, generate.OPTIONS)
+    return Task(experiment.task.name, terms.public, template, options, own, (), digest_examples(own)), terms.public
+
+
+def check(experiment: Experiment, guarantee: Guarantee | None, terms: Terms, public: bool) -> None:
+    """Raises InputError, naming both sides, where the experiment asks for more than the owner allows."""
+    privacy = experiment.privacy
+    if not public:
+        if terms.data is None:
+            raise InputError(
+                f"the task {experiment.task.name!r} of this experiment is not public, and shares of private data are for one "
+                "process with one ledger (pairzero run); name this device's own examples with --data, or say --public"
+            )
+        if guarantee is None or privacy.reproducible:
+            what = "privacy.enabled = false" if guarantee is None else "privacy.reproducible = true"
+            raise InputError(
+                f"the experiment has {what}, which protects nothing; this device's data is private (--public says otherwise)"
+            )
+    if experiment.learning.local_steps > 1:
+        raise InputError("learning.local_steps above 1 is for runs in one process; lab mode measures once a slot")
+    if guarantee is None:
+        return
+    asked = (
+        ("privacy.epsilon", privacy.epsilon, terms.epsilon, "--epsilon"),
+        ("privacy.clip", privacy.clip, terms.clip, "--clip"),
+    )
+    for key, value, limit, option in asked:
+        if limit is not None and value > limit:
+            raise InputError(
+                f"the experiment has {key} = {value:g}, but {option} {limit:g} is the most this owner allows"
+            )
+    if guarantee.charge.noise_multiplier < terms.noise:
+        raise InputError(
+            f"the experiment's noise multiplier is {guarantee.charge.noise_multiplier:.6g}, but --noise {terms.noise:g} is "
+            "the least this owner adds; it takes fewer rounds or a smaller privacy.epsilon"
+        )
+    if privacy.threat not in ("own-noise", terms.threat):
+        raise InputError(
+            f"the experiment counts noise that this device does not add (privacy.threat = {privacy.threat!r}); this owner "
+            f"allows {terms.threat!r}, and would allow it with --threat {privacy.threat}"
+        )
+
+
+def ledger_folder(terms: Terms, public: bool, name: str, run_id: str) -> Path:
+    """The owner's own folder, shared by all runs; for public data one for each run, because a restart needs it."""
+    if terms.ledger is not None:
+        return terms.ledger.expanduser()
+    home = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "pairzero"
+    return home / "public" / run_id / name if public else home / "ledgers"
+
+
+def build_device(
+    name: str,
+    index: int,
+    run_id: str,
+    experiment: Experiment,
+    task: Task,
+    likelihood: OptionLikelihood,
+    guarantee: Guarantee | None,
+    terms: Terms,
+    public: bool,
+) -> Device:
+    """The device with its examples, secret and open ledger (the caller closes it).
+
+    Raises InputError where the ledger refuses, BudgetError where it holds no further round.
+    """
+    learning, privacy = experiment.learning, experiment.privacy
+    own = list(task.train)
+    if terms.data is None:
+        own = [task.train[i] for i in _shares(experiment, task)[index]]
+    ledger = None
+    if guarantee is not None:
+        folder = ledger_folder(terms, public, name, run_id)
+        data = digest_examples(own)
+        data = data if public else keyed_digest(folder, data)
+        ledger = Ledger(
+            folder / f"{data[:32]}.jsonl",
+            Owner(name, data),
+            Budget(privacy.epsilon, guarantee.delta),
+            not privacy.reproducible,
+            unit=guarantee.unit,
+            threat=str(guarantee.threat),
+            floor=terms.noise,
+        )
+    private = privacy.enabled and not privacy.reproducible
+    device = Device(
+        name=name,
+        examples=[likelihood.encode(task.prompt(e), e.label) for e in own],
+        rate=experiment.sampling_rate,
+        grid=Grid(privacy.clip, learning.batch),
+        secret=SystemSecret() if private else ReproducibleSecret(experiment.run.seed, "device", index),
+        mechanism=None if guarantee is None else guarantee.mechanism,
+        ledger=ledger,
+        signs=learning.payload == "sign",
+        threat=OWN_NOISE if guarantee is None else guarantee.threat,
+    )
+    if not device.can_charge():
+        assert ledger is not None
+        ledger.close()
+        raise BudgetError(
+            f"the ledger {ledger.path} of {name} holds no further round of this run: epsilon {ledger.epsilon():.3f} of "
+            f"{privacy.epsilon:g} is spent. Nothing was transmitted; take part with other data"
+        )
+    return device
+
+
+def _shares(experiment: Experiment, task: Task) -> list[NDArray[np.int64]]:
+    learning, seed = experiment.learning, experiment.run.seed
+    if experiment.task.partition == "iid":
+        return partition.iid(len(task.train), learning.devices, seed)
+    return partition.dirichlet([e.label for e in task.train], learning.devices, experiment.task.dirichlet_alpha, seed)

@@ -1,0 +1,215 @@
+"""`fl.transport.Transport` among processes: what the round loop asks for, put to the devices by `fl.lab.server_state`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.config import Experiment
+from fl.journal import History
+from fl.lab import server_state as protocol
+from fl.lab.air_service import LabAir
+from fl.lab.link import ServerLink
+from fl.lab.log import Log
+from fl.lab.messages import FromServer, MessageError, Open, Propose, Reason, Suffix, Transmit, encode, from_device
+from fl.replica import Replica
+from fl.transport import RoundOrder, Truth
+from fl.update import RoundUpdate
+from radio.air import AirPlan, Received
+from radio.errors import BudgetError, InputError
+
+TURN_S = 0.1  # between two looks at the clock and at Ctrl-C
+WINDOW_S = 5.0  # a device may take to get its payload on the simulated air
+DIGESTS_S = 60.0  # for the last digests: a device that is alive and slow must not miss the end
+
+
+class Hub:
+    """The link, the state machine and the log, kept going by whoever waits.
+
+    replica  the server's own, which is what the devices' digests are compared with
+    named    called with the devices' names by place when they change
+    """
+
+    def __init__(
+        self,
+        link: ServerLink,
+        state: protocol.State,
+        log: Log,
+        replica: Replica,
+        say: Callable[[str], None],
+        named: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        self.state, self.log, self.replica = state, log, replica
+        self.ignored = 0  # frames that made no sense
+        self._link, self._say, self._named = link, say, named
+        self._digests: dict[int, str] = {}
+        self._agreed: dict[str, int] = {}
+
+    def ask(self, kind: protocol.Kind, slot: int, messages: Mapping[str, FromServer]) -> frozenset[str]:
+        """Put a question to devices and wait; who is in the round then."""
+        self.feed(protocol.Ask(kind, slot, messages))
+        while not self.state.settled:
+            self.turn()
+        return self.state.taking
+
+    def close_slot(self, slot: int, update: RoundUpdate, committed: bool) -> None:
+        """Add to the log, move the server's weights, tell everybody."""
+        self.log.add(slot, update, committed)
+        self.replica.replay([update])
+        if len(self.log) % self.state.welcome.digest_every == 0:
+            self._digests[len(self.log)] = self.replica.digest()
+        self.feed(protocol.Close(self.log.round(len(self.log) - 1)))
+
+    def end(self, reason: Reason) -> dict[str, str]:
+        """Tell everybody; for a run that is over, wait for digests of the final weights.  Digest by device."""
+        place = len(self.log)
+        members = {n for n, m in self.state.members.items() if m.joined}
+        self._digests[place] = self.replica.digest()
+        self.feed(protocol.End(reason))
+        deadline = time.monotonic() + (0.0 if reason in ("interrupted", "error") else DIGESTS_S)
+        while time.monotonic() < deadline and any(self._agreed.get(name) != place for name in members):
+            self.turn()
+            members &= {n for n, m in self.state.members.items() if m.joined}
+        return {name: self._digests[place] for name, position in self._agreed.items() if position == place}
+
+    def turn(self, timeout_s: float = TURN_S) -> None:
+        """Wait for one frame and act on it."""
+        frame = self._link.receive(timeout_s)
+        if frame is not None:
+            try:
+                message = from_device(frame.frame)
+            except MessageError:
+                self.ignored += 1
+            else:
+                self.feed(protocol.Heard(frame.peer, frame.device, message))
+        self.feed(protocol.Tick())
+
+    def feed(self, event: protocol.Event) -> None:
+        before = self.state
+        self.state, actions = protocol.step(before, event, time.monotonic())
+        for action in actions:
+            match action:
+                case protocol.Send(peer, message):
+                    self._send(peer, message)
+                case protocol.SendSuffix(peer, had):
+                    entries = range(had, min(had + self.state.chunk, len(self.log)))
+                    self._send(peer, Suffix(len(self.log), tuple(self.log.round(p) for p in entries)))
+                case protocol.Check(device, position, digest):
+                    self._check(device, position, digest)
+        self._tell(before)
+
+    def _send(self, peer: bytes, message: FromServer) -> None:
+        if not self._link.send(peer, encode(message)):
+            self.feed(protocol.Gone(peer))
+
+    def _check(self, device: str, position: int, digest: str) -> None:
+        ours = self._digests.get(position)
+        if ours is None:
+            return  # of a time before this process
+        if digest != ours:
+            self.feed(protocol.End("error"))
+            agreed = self._agreed.get(device, 0)
+            raise InputError(
+                f"{device} has other weights than the server after {position} slots ({digest[:16]}, not {ours[:16]}): "
+                f"slot {agreed + 1} of the log to {position} went wrong there. The journal is right: look at that device's "
+                "memory and versions, start it again, and resume the run"
+            )
+        self._agreed[device] = position
+
+    def _tell(self, before: protocol.State) -> None:
+        """What a person wants to know of a change."""
+        if self.state.names != before.names:
+            self._named(self.state.names)
+        if self.state.members is before.members:
+            return
+        for name, member in self.state.members.items():
+            old = before.members.get(name)
+            there, was = member.joined, old is not None and old.joined
+            if there != was:
+                self._say(f"{name} {'has joined' if there else 'is lost'}")
+            if old is not None and member.late > old.late:
+                self._say(f"{name} is late and left out until it is heard of")
+            if old is not None and member.spent > old.spent:
+                self._say(f"the privacy budget of {name} is spent; it only follows from now on")
+
+
+class LabTransport:
+    """Devices that are processes of their own.  Whoever is late, lost or without budget is left out of the round.
+
+    charged  device -> slot -> charges, as the devices have said; their ledgers rule
+    """
+
+    def __init__(self, experiment: Experiment, hub: Hub, air: LabAir, history: History) -> None:
+        self.devices = experiment.learning.devices
+        self.probe = hub.replica.probe
+        self.transmitted = np.zeros(self.devices, bool)
+        self.charged: dict[str, dict[int, int]] = {}
+        self._hub, self._air, self._history = hub, air, history
+        privacy = experiment.privacy
+        self._may_miss = self.devices if privacy.threat == "own-noise" else privacy.dropouts
+        self._order: RoundOrder | None = None
+
+    def present(self) -> NDArray[np.bool_]:
+        """(K,) who has measured and can be proposed to."""
+        return self._mask(self._hub.state.taking)
+
+    def open(self, order: RoundOrder, willing: NDArray[np.bool_] | None = None) -> None:
+        self._order = order
+        message = Open(order.slot, len(self._hub.log), order.seed, order.perturbations, order.mu)
+        self._hub.ask("open", order.slot, dict.fromkeys(self._hub.state.present, message))
+
+    def collect(self, plan: AirPlan, noise_std: float = 0.0) -> Received:
+        order, names = self._order, self._hub.state.names
+        assert order is not None, "collect before open"
+        active = int(plan.active.sum())
+        self.transmitted = plan.active
+        proposals: dict[str, FromServer] = {}
+        for k in np.flatnonzero(plan.active):
+            precoder = complex(plan.precoders[k])
+            loudness = (precoder.real, precoder.imag), float(plan.payload_peak)
+            proposals[names[k]] = Propose(order.slot, active, float(noise_std), *loudness)
+        armed = self._hub.ask("arming", order.slot, proposals)
+        for name in armed:
+            self.charged.setdefault(name, {})[order.slot] = 1
+        if active and not armed and self.all_spent:
+            raise BudgetError("no device has privacy budget for a further round; the rounds so far stand")
+        if len(armed) < active - self._may_miss:
+            # The noise of those who are missing was counted on.
+            return self._erased(
+                order, f"{len(armed)} of {active} devices were ready, fewer than the threat model allows"
+            )
+        sent = self._hub.ask("air", order.slot, dict.fromkeys(armed, Transmit(order.slot, WINDOW_S)))
+        if unknown := sorted(armed - sent):
+            return self._erased(order, f"whether {', '.join(unknown)} transmitted is not known")
+        self.transmitted = plan.active & self._mask(sent)
+        return self._air.aggregate_sent(
+            order.slot, order.perturbations, replace(plan, active=self.transmitted), self._hub.state.names
+        )
+
+    @property
+    def all_spent(self) -> bool:
+        """Whether every place of the experiment is taken by a device without budget."""
+        members = self._hub.state.members.values()
+        return len(members) == self.devices and all(m.spent for m in members)
+
+    def commit(self, update: RoundUpdate) -> None:
+        assert self._order is not None, "commit before open"
+        entry = self._history.updates[-1]  # equal to `update`, and the one that later entries carry on
+        self._hub.close_slot(self._order.slot, entry, committed=entry is self._history.last)
+        self._order = None
+
+    def truth(self) -> Truth | None:
+        return None  # nobody but the devices knows it
+
+    def _mask(self, names: frozenset[str]) -> NDArray[np.bool_]:
+        return np.array([name in names for name in self._hub.state.names])
+
+    def _erased(self, order: RoundOrder, reason: str) -> Received:
+        nothing = np.full(order.perturbations, math.nan)
+        silent = np.full(self.devices, -math.inf)
+        return Received(nothing, nothing, nothing, True, reason, np.zeros(self.devices, np.int64), silent)
