@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radio.errors import InputError
+from radio.impairments import NONE, switched
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -12,7 +15,8 @@ if TYPE_CHECKING:
 
 # Keys of `radio` that say what the air is like; a profile says all of it.
 SURROUNDINGS = (
-    "fading", "rician_k_db", "coherence_rounds", "snr_db", "path_loss_db", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
+    "fading", "rician_k_db", "coherence_rounds", "doppler_hz", "round_s", "tap_delays_s", "tap_powers_db", "snr_db",
+    "path_loss_db", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
 )  # fmt: skip
 
 # What a key belongs to, and the values of that with which it does something; none: all but the default.
@@ -29,6 +33,8 @@ _BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "radio.mapping": ("radio.mode", ("energy",)),
     "radio.rician_k_db": ("radio.fading", ("rician",)),
     "radio.coherence_rounds": ("radio.fading", ("rayleigh", "rician")),
+    "radio.doppler_hz": ("radio.fading", ("rayleigh", "rician")),
+    "radio.round_s": ("radio.doppler_hz", ()),
     "radio.shared_clock": ("radio.profile", ()),
 }
 
@@ -101,6 +107,10 @@ def _check_air(experiment: Experiment) -> None:
                 f"radio.{key} = {getattr(radio, key)!r} beside radio.profile = {radio.profile!r}, which says "
                 "what the air is like; leave one of them out (--set radio.profile=none)"
             )
+    try:
+        switched(NONE, radio.impairments)
+    except InputError as error:
+        raise ValueError(f"radio.impairments: {error}") from None
     if radio.truncation == "auto" and (radio.mode != "coherent" or experiment.privacy.threat != "own-noise"):
         raise ValueError(
             f"radio.truncation = 'auto' with radio.mode = {radio.mode!r} and privacy.threat = {experiment.privacy.threat!r}: "

@@ -65,7 +65,8 @@ def run_round(
 ) -> Slot:
     """One air slot: ends with a committed or an erased record in the journal and every replica moved alike.
 
-    Raises BudgetError, with nothing transmitted, when a device has no budget for it.
+    Raises BudgetError, with nothing transmitted, when a device has no budget for it; StoppedEarly from an air that cannot go
+    on, with the slot recorded as erased.
     """
     rate = rate_at(learning, journal.history.rounds)
     drawn = round_seed(seed, slot, learning.basis_slots, learning.seed_pool)
@@ -75,22 +76,27 @@ def run_round(
         found = air.sound(slot)
         return found, propose(found, air, limits, slot * order.local_steps)
 
-    if order.local_steps > 1:
-        # Walking is charged before the air is used, so ask first who can be heard at all, and sound once more afterwards.
-        willing = proposed()[1].plan.active
-        transport.open(order, willing)
-        state, proposal = proposed()
-        proposal = among(proposal, willing)
-    else:
-        transport.open(order)
-        state, proposal = proposed()
     # a device that walked has come back bit for bit: nobody's probes are in the weights
     probe = UNTOUCHED if order.local_steps > 1 else transport.probe
     unmoved = RoundUpdate(order.seed, order.mu, order.perturbations, probe)
     try:
-        received = transport.collect(proposal.plan, proposal.noise_std)
-    except BudgetError:
-        journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
+        if order.local_steps > 1:
+            # Walking is charged before the air is used, so ask first who can be heard at all, and sound once more afterwards.
+            willing = proposed()[1].plan.active
+            transport.open(order, willing)
+            state, proposal = proposed()
+            proposal = among(proposal, willing)
+        else:
+            transport.open(order)
+            state, proposal = proposed()
+        try:
+            received = transport.collect(proposal.plan, proposal.noise_std)
+        except BudgetError:
+            journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
+            transport.commit(unmoved)
+            raise
+    except StoppedEarly as stop:  # a radio failed; everybody has probed here, too
+        journal.erase(slot, unmoved, str(stop))
         transport.commit(unmoved)
         raise
     if received.erased:
