@@ -61,11 +61,12 @@ class Guarantee:
             return self
         return replace(self, mechanism=mechanism_at(self.mechanism, self.schedule, release))
 
-    def planned(self, first: int = 0) -> Spent:
-        """The charges of all releases from `first` on, each kind with its count."""
+    def planned(self, first: int = 0, end: int | None = None) -> Spent:
+        """The charges of all releases from `first` on, up to `end` (all), each kind with its count."""
         if self.schedule:
-            return sorted(Counter(self.schedule[first:]).items())
-        return [(self.charge, self.releases - first)] if self.releases > first else []
+            return sorted(Counter(self.schedule[first:end]).items())
+        count = (self.releases if end is None else end) - first
+        return [(self.charge, count)] if count > 0 else []
 
     @property
     def charge(self) -> Charge:

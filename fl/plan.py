@@ -210,7 +210,7 @@ def _privacy(experiment: Experiment, guarantee: Guarantee | None) -> PrivacyPlan
     return PrivacyPlan(
         unit=privacy.unit,
         threat=privacy.threat,
-        epsilon_end=epsilon([(guarantee.charge, learning.rounds * learning.local_steps)], guarantee.delta),
+        epsilon_end=epsilon(guarantee.planned(end=learning.rounds * learning.local_steps), guarantee.delta),
         epsilon_target=privacy.epsilon,
         delta=privacy.delta,
         noise_multiplier=guarantee.charge.noise_multiplier,

@@ -166,7 +166,7 @@ def _epsilon(run: RunFiles) -> float | None:
     from fl.config import load
     from fl.guarantee import guarantee_of
     from fl.reporting.facts import charges_after
-    from privacy.record_log import from_exact, read_records
+    from privacy.record_log import read_records
 
     ledgers = [read_records(file)[1:] for file in sorted((run.path / "ledger").glob("*.jsonl"))]
     charges = [charge for ledger in ledgers for charge in ledger] or run.charges
@@ -176,14 +176,22 @@ def _epsilon(run: RunFiles) -> float | None:
     count = max(
         (sum(int(c.get("times", 1)) for c in ledger) for ledger in ledgers), default=after[-1][1] if after else 0
     )
-    multiplier = charges[-1]["noise_multiplier"]
+    # where the noise varies, as if all rounds had had the least so far
+    multiplier = min(_number(charge["noise_multiplier"]) for charge in charges)
     experiment = load(run.path / "experiment.toml")
-    guarantee = guarantee_of(experiment, from_exact(multiplier) if isinstance(multiplier, str) else float(multiplier))
+    guarantee = guarantee_of(experiment, multiplier)
     if guarantee is None:
         return None
     step = max(1, experiment.releases // EPSILON_STEPS)
     rounded = max(count, min(-(-count // step) * step, experiment.releases))
     return _certified(guarantee.charge, rounded, guarantee.delta)
+
+
+def _number(value: str | float) -> float:
+    """Ledgers write numbers exactly, as text."""
+    from privacy.record_log import from_exact
+
+    return from_exact(value) if isinstance(value, str) else float(value)
 
 
 @lru_cache(maxsize=4)
