@@ -91,6 +91,7 @@ class State:
     phase: Phase | None = None
     taking: frozenset[str] = frozenset()
     charged: int = -1
+    ended: Reason | None = None
     beat: float = 0.0
 
     @property
@@ -187,7 +188,7 @@ def step(state: State, event: Event, now: float) -> Step:
             state = replace(state, length=entry.position + 1, phase=None, taking=frozenset())
             return state, _to_all(state, Commit(entry))
         case End(reason):
-            return replace(state, phase=None, taking=frozenset()), _to_all(state, Stop(reason))
+            return replace(state, phase=None, taking=frozenset(), ended=reason), _to_all(state, Stop(reason))
 
 
 def place(names: tuple[str, ...], device: str) -> int | None:
@@ -261,7 +262,10 @@ def _ready(state: State, device: str, ready: Ready) -> Step:
         )
     joined = ready.had + state.chunk >= state.length
     state = _with(_out(state, device), device, replace(member, joined=joined))
-    return replace(state, charged=max(state.charged, ready.charged)), (SendSuffix(member.peer, ready.had),)
+    actions: list[Action] = [SendSuffix(member.peer, ready.had)]
+    if joined and state.ended is not None:  # it came just before the end
+        actions.append(Send(member.peer, Stop(state.ended)))
+    return replace(state, charged=max(state.charged, ready.charged)), tuple(actions)
 
 
 def _answer(state: State, device: str, message: Opened | Armed | Declined | Sent, now: float) -> State:

@@ -47,6 +47,7 @@ class Hub:
         self.state, self.log, self.replica = state, log, replica
         self.ignored = 0  # frames that made no sense
         self._link, self._say, self._named = link, say, named
+        self._known = state  # what `say` has been told of
         self._digests: dict[int, str] = {}
         self._agreed: dict[str, int] = {}
 
@@ -68,13 +69,13 @@ class Hub:
     def end(self, reason: Reason) -> dict[str, str]:
         """Tell everybody; for a run that is over, wait for digests of the final weights.  Digest by device."""
         place = len(self.log)
-        members = {n for n, m in self.state.members.items() if m.joined}
         self._digests[place] = self.replica.digest()
         self.feed(protocol.End(reason))
         deadline = time.monotonic() + (0.0 if reason in ("interrupted", "error") else DIGESTS_S)
-        while time.monotonic() < deadline and any(self._agreed.get(name) != place for name in members):
+        while time.monotonic() < deadline and any(
+            member.peer is not None and self._agreed.get(name) != place for name, member in self.state.members.items()
+        ):
             self.turn()
-            members &= {n for n, m in self.state.members.items() if m.joined}
         return {name: self._digests[place] for name, position in self._agreed.items() if position == place}
 
     def turn(self, timeout_s: float = TURN_S) -> None:
@@ -90,8 +91,7 @@ class Hub:
         self.feed(protocol.Tick())
 
     def feed(self, event: protocol.Event) -> None:
-        before = self.state
-        self.state, actions = protocol.step(before, event, time.monotonic())
+        self.state, actions = protocol.step(self.state, event, time.monotonic())
         for action in actions:
             match action:
                 case protocol.Send(peer, message):
@@ -101,7 +101,7 @@ class Hub:
                     self._send(peer, Suffix(len(self.log), tuple(self.log.round(p) for p in entries)))
                 case protocol.Check(device, position, digest):
                     self._check(device, position, digest)
-        self._tell(before)
+        self._tell()
 
     def _send(self, peer: bytes, message: FromServer) -> None:
         if not self._link.send(peer, encode(message)):
@@ -121,8 +121,9 @@ class Hub:
             )
         self._agreed[device] = position
 
-    def _tell(self, before: protocol.State) -> None:
+    def _tell(self) -> None:
         """What a person wants to know of a change."""
+        before, self._known = self._known, self.state
         if self.state.names != before.names:
             self._named(self.state.names)
         if self.state.members is before.members:

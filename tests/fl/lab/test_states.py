@@ -46,6 +46,20 @@ def test_a_restart_gets_the_whole_log_and_repeats_no_slot() -> None:
     assert len(set(lab.devices[1].charges)) == len(lab.devices[1].charges)
 
 
+def test_who_joins_at_the_very_end_is_told_of_it() -> None:
+    lab = Lab(3)
+    lab.settle(5)
+    lab.devices[2].start()
+    lab.feed(server_state.End("finished"))
+    for _ in range(20):
+        for device in lab.devices:
+            device.work()
+            lab.hear(device)
+            device.receive()
+        lab.tick(0.5)
+    assert all(device.state.stage == "over" and device.log == lab.log for device in lab.devices)
+
+
 def _until(lab: Lab, kind: server_state.Kind) -> None:
     for _ in range(100):
         for device in lab.devices:
