@@ -5,6 +5,7 @@
 Coherent rows run every waveform through converters and receiver (sample fidelity).  NMSE is the mean squared error of a sum
 over K E[p^2]; SNR is per received scalar at full scale.  The closed form is `radio.symbol_coherent.coherent_mse`, the bound
 its noise term alone (Cramer-Rao, known gains).  Energy rows: `bench.aggregation_energy`.
+Every point's figures are rows of the JSON (their names have brackets); the table shows the summaries and a few points.
 """
 
 from __future__ import annotations
@@ -50,19 +51,30 @@ class Point:
     @property
     def label(self) -> str:
         return (
-            f"nmse[snr={self.snr_db:g}dB,K={self.devices},M={self.window},a={100 * self.amplitude_std:g}%,"
-            f"theta={self.phase_deg:g}deg]"
+            f"snr={self.snr_db:g}dB,K={self.devices},M={self.window},a={100 * self.amplitude_std:g}%,"
+            f"theta={self.phase_deg:g}deg"
         )
 
 
+CORNERS = [Point(snr, k) for snr in (-10.0, 30.0) for k in (1, 50)]
+
+
+def with_errors(points: list[Point]) -> list[Point]:
+    return [replace(point, amplitude_std=0.02, phase_deg=10.0) for point in points]
+
+
 def sweep() -> list[Point]:
-    """SNR over its range without and with residual error, then K, error and window about the middle."""
-    snrs = (-10.0, 0.0, 10.0, 20.0, 30.0)
-    points = [Point(snr) for snr in snrs] + [Point(snr, 8, 128, 0.02, 10.0) for snr in snrs]
-    points += [Point(20.0, k, 128, 0.02, 10.0) for k in (1, 3, 20, 50)]
-    points += [Point(snr, k) for snr in (-10.0, 30.0) for k in (1, 50)]
-    points += [Point(30.0, 8, 128, a, deg) for a, deg in ((0.0, 2.0), (0.02, 2.0), (0.05, 30.0), (0.1, 0.0))]
-    return points + [Point(20.0, 4, m, 0.02, 10.0) for m in (64, 1024, 4096)]
+    """SNR over its range and the corners of SNR and K, without and with residual error; then K, error and window."""
+    clean = [Point(snr) for snr in (-10.0, 0.0, 10.0, 20.0, 30.0)] + CORNERS
+    varied = [Point(20.0, k) for k in (1, 3, 20, 50)] + [Point(20.0, 4, m) for m in (64, 1024, 4096)]
+    errors = ((0.0, 2.0), (0.02, 2.0), (0.05, 30.0), (0.1, 0.0))
+    return clean + with_errors(clean + varied) + [Point(30.0, 8, 128, a, deg) for a, deg in errors]
+
+
+def printed(row: Row) -> bool:
+    """Summaries, and the measured NMSE (formula and bound in its note) of the corners and of the middle."""
+    some = [*CORNERS, *with_errors([*CORNERS, Point(10.0)])]
+    return "[" not in row.name or row.name in {f"nmse[{point.label}]" for point in some}
 
 
 def coherent_point(point: Point, trials: int, seed: int) -> tuple[float, float, float]:
@@ -114,8 +126,12 @@ def coherent_rows(quick: bool) -> list[Row]:
         worst = max(worst, abs(gap))
         if point.amplitude_std == point.phase_deg == 0.0:
             worst_bound = max(worst_bound, abs(decibels(measured / bound)))
-        note = f"closed form {decibels(formula):.2f}, bound {decibels(bound):.2f} dB"
-        rows.append(Row(point.label, decibels(measured), "dB", note))
+        note = f"formula {decibels(formula):.2f}, bound {decibels(bound):.2f} dB"
+        rows += [
+            Row(f"nmse[{point.label}]", decibels(measured), "dB", note),
+            Row(f"nmse_formula[{point.label}]", decibels(formula), "dB"),
+            Row(f"nmse_bound[{point.label}]", decibels(bound), "dB"),
+        ]
     return [
         Row(
             "coherent_nmse_gap_db",
@@ -135,6 +151,10 @@ class PilotPoint:
     pilot_snr_db: float
     devices: int
     fading: str = "static"
+
+    @property
+    def label(self) -> str:
+        return f"pilot={self.pilot_snr_db:g}dB,K={self.devices},{self.fading}"
 
 
 def estimated_csi_point(point: PilotPoint, trials: int) -> tuple[float, float]:
@@ -172,14 +192,17 @@ def estimated_csi_point(point: PilotPoint, trials: int) -> tuple[float, float]:
 def estimated_csi_rows(quick: bool) -> list[Row]:
     points = [PilotPoint(snr, k) for snr, k in ((10.0, 4), (15.0, 1), (15.0, 12), (30.0, 4))]
     points += [PilotPoint(20.0, 4, "rayleigh"), PilotPoint(30.0, 8, "rayleigh")]
-    worst, places = 0.0, []
+    worst, rows = 0.0, []
     for point in points[:1] if quick else points:
         sample, symbol = estimated_csi_point(point, 150 if quick else 3000 if point.devices < 6 else 1500)
         gap = decibels(sample / symbol)
         worst = max(worst, abs(gap))
-        places.append(f"{point.fading} K={point.devices} {point.pilot_snr_db:g} dB: {gap:+.2f}")
-    note = "against symbol-fidelity Monte Carlo by pilot SNR; target 0.5; " + ", ".join(places)
-    return [Row("estimated_csi_gap_db", worst, "dB", note)]
+        rows += [
+            Row(f"estimated_csi_mse[{point.label}]", sample, "X^2", f"{gap:+.2f} dB"),
+            Row(f"estimated_csi_symbol_mse[{point.label}]", symbol, "X^2"),
+        ]
+    note = f"against symbol-fidelity Monte Carlo, worst of {len(rows) // 2} points, pilots of 10 to 30 dB; target 0.5"
+    return [Row("estimated_csi_gap_db", worst, "dB", note), *rows]
 
 
 def estimator_rows(quick: bool) -> list[Row]:
@@ -189,6 +212,7 @@ def estimator_rows(quick: bool) -> list[Row]:
     times = np.array(starts)[:, None] + np.arange(window)
     centred = times - times.mean()
     worst_offset = worst_gain = -math.inf
+    rows = []
     for snr_db in (0.0, 20.0) if quick else (0.0, 5.0, 10.0, 20.0, 30.0):
         draws, variance = stream(9, "estimators", round(snr_db)), 10.0 ** (-snr_db / 10.0)
         offset_error, gain_error = [], []
@@ -210,8 +234,15 @@ def estimator_rows(quick: bool) -> list[Row]:
             offset_error.append(refined.offset_hz - hz)
             gain_error.append(abs(refined.gain - gain) ** 2)
         bound = variance / (2.0 * (centred**2).sum()) * (rate / (2.0 * math.pi)) ** 2
-        worst_offset = max(worst_offset, decibels(float(np.mean(np.square(offset_error))) / bound))
-        worst_gain = max(worst_gain, decibels(float(np.mean(gain_error)) / (variance / times.size)))
+        offset_mse, gain_mse = float(np.mean(np.square(offset_error))), float(np.mean(gain_error))
+        worst_offset = max(worst_offset, decibels(offset_mse / bound))
+        worst_gain = max(worst_gain, decibels(gain_mse / (variance / times.size)))
+        rows += [
+            Row(f"cfo_rms[sample_snr={snr_db:g}dB]", math.sqrt(offset_mse), "Hz"),
+            Row(f"cfo_bound[sample_snr={snr_db:g}dB]", math.sqrt(bound), "Hz"),
+            Row(f"gain_rms[sample_snr={snr_db:g}dB]", math.sqrt(gain_mse), "of the gain"),
+            Row(f"gain_bound[sample_snr={snr_db:g}dB]", math.sqrt(variance / times.size), "of the gain"),
+        ]
     note = "worst of 0 to 30 dB per sample, both stages, unknown offset within +-20 kHz; target 1"
     return [
         Row(
@@ -221,6 +252,7 @@ def estimator_rows(quick: bool) -> list[Row]:
             "mean squared error over the Cramer-Rao bound of all pilot samples; " + note,
         ),
         Row("gain_gap_db", worst_gain, "dB", "the same of the complex gain at the pilots' mean time; " + note),
+        *rows,
     ]
 
 
@@ -262,8 +294,9 @@ def main() -> None:
         *aggregation_energy.rows(quick),
         *bench_rows(quick),
     ]
-    rows.sort(key=lambda row: row.name.startswith("nmse["))
-    publish("aggregation", rows, quick, arguments.json)
+    rows.sort(key=lambda row: "[" in row.name)
+    shown = [row for row in rows if printed(row)]
+    publish("aggregation", shown, quick, arguments.json, [row for row in rows if not printed(row)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How much a training step costs beyond its two forward passes: ours, MeZO as written, SGD and AdamW.
 
-    python -m bench.step [--quick] [--json FILE] [--threads N]
+    python -m bench.step [--quick] [--json FILE] [--threads N] [--batch 1 4 16]
 
 OPT-125M's architecture with random weights, all of them trained, sequences of 64 tokens, option-token loss for everybody.
 A step is P = 1, central: two passes over the batch, the step, and going to the next point.  The methods take turns, one step
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,13 @@ def first_order(model: Any, scorer: Any, kind: str) -> Callable[[list[Any]], Non
     return step
 
 
-def measure(quick: bool, threads: int) -> list[Row]:
+def measure(quick: bool, threads: int, sizes: Sequence[int]) -> list[Row]:
     import torch
 
     from fl.baselines.mezo import mezo_step
 
     torch.set_num_threads(threads)
-    sizes = (1, 4) if quick else (1, 4, 16)
-    turns = {1: 3, 4: 3} if quick else {1: 11, 4: 9, 16: 7}
+    turns = dict.fromkeys(sizes, 3) if quick else {size: 7 + 14 // size for size in sizes}
     note = f"median of interleaved turns, {threads} threads, fp32, length 64"
     rows: list[Row] = []
     for size in sizes:
@@ -125,8 +124,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--batch", type=int, nargs="+", default=None, metavar="B", help="default: 1 4 16")
     arguments = parser.parse_args()
-    publish("step", measure(arguments.quick, arguments.threads), arguments.quick, arguments.json)
+    sizes = arguments.batch or ([1, 4] if arguments.quick else [1, 4, 16])
+    publish("step", measure(arguments.quick, arguments.threads, sizes), arguments.quick, arguments.json)
 
 
 if __name__ == "__main__":

@@ -23,4 +23,4 @@ def publish(bench: str, rows: list[Row], quick: bool, file: Path | None, unprint
         table.add_row(escape(row.name), f"{row.value:.4g}", escape(row.unit), escape(row.note))
     Console().print(table)
     if file is not None:
-        write_results(file, bench, rows, quick)
+        write_results(file, bench, [*rows, *unprinted], quick)

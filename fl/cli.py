@@ -13,8 +13,10 @@ from rich.markup import escape
 from fl.emulate_command import emulate
 from fl.keys_command import keys_app
 from fl.lab_command import device, server
+from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
+from fl.watch_command import watch
 from radio.errors import InputError, PairzeroError
 
 if TYPE_CHECKING:
@@ -29,13 +31,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(radio_app, name="radio")
+app.command()(plan)
 app.command()(emulate)
+app.command()(watch)
 app.command()(server)
 app.command()(device)
 app.add_typer(privacy_app, name="privacy")
 app.add_typer(keys_app, name="keys")
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting.")]
+
+Station = Annotated[
+    Path | None,
+    typer.Option("--station", metavar="FILE", help="Station file: use its radios instead of the simulated air."),
+]
+AllowTx = Annotated[
+    bool,
+    typer.Option(
+        "--allow-tx", help="You may transmit as the station file says, which has no [permit], and vouch for it."
+    ),
+]
 
 
 def default_experiment() -> Path:
@@ -56,10 +71,13 @@ def run(
     require: Annotated[
         list[str] | None, typer.Option(metavar="KEY>=NUMBER", help="Exit with 4 unless the summary meets it.")
     ] = None,
+    station: Station = None,
+    allow_tx: AllowTx = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that --out already holds.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
-    """Run an experiment on the simulated air (loopback) and write its folder, summary and report."""
+    """Run an experiment and write its folder, summary and report: on the simulated air (loopback), or with --station over
+    ADALM-Plutos, real or virtual."""
     from fl import run_folder
     from fl.config import load
     from fl.requirement import check, parse
@@ -74,17 +92,24 @@ def run(
                 f"{resume} keeps the experiment it was started with; resume it without an experiment file and --set"
             )
         folder = run_folder.open_run(resume)
+        _check_allowed(allow_tx, station or folder.station)
+        if station is not None:
+            _check_station(folder.experiment, station, allow_tx)
+            run_folder.move_to(folder, station)
         _say(f"resuming {folder.path}")
     else:
         settings = load(experiment or default_experiment(), overrides or [], _say)
+        _check_allowed(allow_tx, station)
+        if station is not None:
+            _check_station(settings, station, allow_tx)
         path = resume or out or _free(Path("runs") / settings.run.name)
         if resume is not None:
             _say(f"{resume} holds no run yet: starting one")
-        folder = run_folder.create(path, settings, fresh)
+        folder = run_folder.create(path, settings, fresh, station)
         _say(f"run folder {folder.path}")
         created = True
     try:
-        summary = _finish(folder, quiet)
+        summary = _finish(folder, quiet, allow_tx)
     except InputError:
         if created:
             run_folder.discard_unstarted(folder)
@@ -92,7 +117,20 @@ def run(
     check(requirements, summary)
 
 
-def _finish(folder: RunFolder, quiet: bool) -> dict[str, Any]:
+def _check_allowed(allow_tx: bool, station: Path | None) -> None:
+    if allow_tx and station is None:
+        raise InputError("--allow-tx without --station: nothing would be transmitted; leave it out, or name a station")
+
+
+def _check_station(experiment: Experiment, station: Path, allow_tx: bool) -> None:
+    """Raises InputError for what would be refused later, before a folder is made or a radio opened."""
+    from fl.station import bench_for
+    from radio.station import load_station
+
+    bench_for(experiment, load_station(station), allow_tx=allow_tx)
+
+
+def _finish(folder: RunFolder, quiet: bool, allow_tx: bool) -> dict[str, Any]:
     from fl.run import execute, finished_summary
     from fl.summary import describe
 
@@ -100,9 +138,9 @@ def _finish(folder: RunFolder, quiet: bool) -> dict[str, Any]:
     if summary is not None:
         _say("this run is finished")
     else:
-        _explain(folder.experiment, quiet)
+        _explain(folder, quiet, allow_tx)
         try:
-            summary = execute(folder, quiet)
+            summary = execute(folder, quiet, allow_tx=allow_tx)
         except KeyboardInterrupt:
             _say(f"stopped; nothing is lost. Continue with: pairzero run --resume {folder.path}")
             raise
@@ -113,16 +151,26 @@ def _finish(folder: RunFolder, quiet: bool) -> dict[str, Any]:
     return summary
 
 
-def _explain(experiment: Experiment, quiet: bool) -> None:
+def _explain(folder: RunFolder, quiet: bool, allow_tx: bool) -> None:
     if quiet:
         return
-    learning, privacy, radio = experiment.learning, experiment.privacy, experiment.radio
+    experiment = folder.experiment
+    learning, privacy = experiment.learning, experiment.privacy
+    air, besides = experiment.radio.described, ""
+    if folder.station is not None:
+        from fl.station import bench_for, not_used
+        from radio.station import load_station
+
+        air = bench_for(experiment, load_station(folder.station), allow_tx=allow_tx).described(experiment)
+        besides = not_used(experiment)
     _say(
         f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s)"
         + (f" in each of {learning.local_steps} local steps, " if learning.local_steps > 1 else ", ")
         + f"task {experiment.task.name}, model {experiment.model.source}, "
-        + radio.described
+        + air
     )
+    if besides:
+        _say(besides)
     if not privacy.enabled:
         _say("privacy is OFF: batches are not secret and no noise is added")
     elif privacy.reproducible:

@@ -97,9 +97,15 @@ class Radio(_Section):
     profile: Literal["none", "textbook", "pluto-room", "pluto-bench"] = "none"  # none: fading to adc_bits below
     shared_clock: bool = False  # one reference clock for all radios of a profile
     mapping: Literal["signed", "augmented", "affine", "reed"] = "signed"  # of energy mode
+    # what is wrong with the radios, beside or in place of the profile's; radio/impairments.py has the names
+    impairments: dict[str, bool | float] = {}
     fading: Literal["rayleigh", "rician", "static"] = "rayleigh"
     rician_k_db: float = 6.0
-    coherence_rounds: Count = 1
+    coherence_rounds: Count = 1  # that a block of fading lasts
+    doppler_hz: Annotated[float, Field(ge=0)] = 0.0  # above 0: fading correlated in time (Jakes) instead of blocks
+    round_s: Annotated[float, Field(ge=0)] = 0.0  # time from round to round, for doppler_hz
+    tap_delays_s: tuple[float, ...] = ()  # echoes: delays and mean powers of the paths; none: one path
+    tap_powers_db: tuple[float, ...] = ()
     snr_db: Annotated[float, Field(ge=-60, le=120)] = 20.0  # per received scalar at full-scale payload, channel average
     path_loss_db: float | tuple[float, ...] = 0.0
     offset_hz: Annotated[float, Field(ge=0)] = 1.0  # standard deviation of the residual carrier offset
@@ -127,8 +133,10 @@ class Radio(_Section):
             if self.profile == "none"
             else f"profile {self.profile}"
         )
-        if self.fidelity == "symbol" and self.profile != "none":
+        if self.fidelity == "symbol" and (self.profile != "none" or self.impairments):
             place += " at symbol fidelity (its gains, noise and offsets; no impairments of radios)"
+        elif self.impairments:
+            place += f" with {', '.join(f'{name} = {value}' for name, value in self.impairments.items())}"
         return f"{self.mode} mode, {place}"
 
 
@@ -146,6 +154,9 @@ class Privacy(_Section):
     dropouts: Annotated[int, Field(ge=0)] = 0  # D: devices announced as active that may send nothing
     csi_margin_db: Annotated[float, Field(ge=0, le=60)] | None = None  # kappa: how much louder a device may arrive
     assume_perfect_csi: bool = False  # kappa = 1: every device arrives exactly as planned
+    # weighted: less noise in rounds that count more in the end, learning rate squared times A^(rounds to go); fixed ahead
+    schedule: Literal["constant", "weighted"] = "constant"
+    contraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # A: what a round leaves of earlier errors; 1: all of them
     receiver_noise: Positive | None = (
         None  # announced noise per complex sample, ADC full scale = 1; the smaller of it and the measured counts
     )
@@ -209,6 +220,8 @@ class Experiment(_Section):
 def _toml(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(v)}" for key, v in value.items()) + "}"
     # JSON's strings, numbers and booleans are TOML's, but for surrogate pairs and a bare DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radio.errors import InputError
+from radio.impairments import NONE, switched
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -12,7 +15,8 @@ if TYPE_CHECKING:
 
 # Keys of `radio` that say what the air is like; a profile says all of it.
 SURROUNDINGS = (
-    "fading", "rician_k_db", "coherence_rounds", "snr_db", "path_loss_db", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
+    "fading", "rician_k_db", "coherence_rounds", "doppler_hz", "round_s", "tap_delays_s", "tap_powers_db", "snr_db",
+    "path_loss_db", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
 )  # fmt: skip
 
 # What a key belongs to, and the values of that with which it does something; none: all but the default.
@@ -25,9 +29,12 @@ _BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "learning.rank": ("learning.direction", ("low-rank",)),
     "learning.refresh": ("learning.direction", ("low-rank",)),
     "learning.momentum": ("learning.optimiser", ("momentum", "adam")),
+    "privacy.contraction": ("privacy.schedule", ()),
     "radio.mapping": ("radio.mode", ("energy",)),
     "radio.rician_k_db": ("radio.fading", ("rician",)),
     "radio.coherence_rounds": ("radio.fading", ("rayleigh", "rician")),
+    "radio.doppler_hz": ("radio.fading", ("rayleigh", "rician")),
+    "radio.round_s": ("radio.doppler_hz", ()),
     "radio.shared_clock": ("radio.profile", ()),
 }
 
@@ -100,6 +107,10 @@ def _check_air(experiment: Experiment) -> None:
                 f"radio.{key} = {getattr(radio, key)!r} beside radio.profile = {radio.profile!r}, which says "
                 "what the air is like; leave one of them out (--set radio.profile=none)"
             )
+    try:
+        switched(NONE, radio.impairments)
+    except InputError as error:
+        raise ValueError(f"radio.impairments: {error}") from None
     if radio.truncation == "auto" and (radio.mode != "coherent" or experiment.privacy.threat != "own-noise"):
         raise ValueError(
             f"radio.truncation = 'auto' with radio.mode = {radio.mode!r} and privacy.threat = {experiment.privacy.threat!r}: "
@@ -112,12 +123,16 @@ def _check_air(experiment: Experiment) -> None:
         )
 
 
-_GUARANTEE = ("unit", "threat", "colluders", "dropouts", "csi_margin_db", "assume_perfect_csi", "receiver_noise")
+_GUARANTEE = (
+    "unit", "threat", "colluders", "dropouts", "csi_margin_db", "assume_perfect_csi", "receiver_noise", "schedule",
+)  # fmt: skip
 _OTHERS = ("colluders", "dropouts", "csi_margin_db", "assume_perfect_csi", "receiver_noise")
 
 
 def _check_privacy(experiment: Experiment) -> None:
     privacy, task, learning = experiment.privacy, experiment.task, experiment.learning
+    if privacy.schedule != "constant":
+        _check_schedule(privacy, learning)
     if privacy.unit == "example" and privacy.delta >= 1 / task.examples_per_device:
         raise ValueError(
             f"privacy.delta = {privacy.delta:g} is not below 1/task.examples_per_device = "
@@ -134,6 +149,20 @@ def _check_privacy(experiment: Experiment) -> None:
         _refuse(privacy, _OTHERS, "privacy", f"radio.mode = {experiment.radio.mode!r}, where only own noise counts")
     else:
         _refuse(privacy, ("assume_perfect_csi",), "privacy", "privacy.threat = 'own-noise', which no channel can touch")
+
+
+def _check_schedule(privacy: Privacy, learning: Learning) -> None:
+    named = f"privacy.schedule = {privacy.schedule!r}"
+    if learning.payload == "sign":
+        raise ValueError(
+            f"{named} with learning.payload = 'sign': it weighs the noise of a mean of values, which a vote does not have; "
+            "use payload = 'value' or leave schedule out"
+        )
+    if learning.schedule == "constant" and privacy.contraction == 1.0:
+        raise ValueError(
+            f"{named} with learning.schedule = 'constant' and privacy.contraction = 1: all rounds weigh the same; set "
+            "privacy.contraction (0.998 in arXiv 2604.12401), or leave schedule out"
+        )
 
 
 def _check_threat(experiment: Experiment) -> None:

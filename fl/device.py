@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.guarantee import own_noise
+from fl.guarantee import mechanism_at, own_noise
 from fl.likelihood import Encoded
+from privacy.accounting import Charge
 from privacy.grid import Grid
 from privacy.ledger import Ledger
 from privacy.mechanism import OwnNoise
@@ -26,6 +27,7 @@ class Device:
     rate       q, the public sampling rate common to all devices
     grid       clip, grid and fixed denominator
     mechanism  own noise and what a release costs; None when privacy is off
+    schedule   the charge of every release, where they differ; the mechanism is then of the least noise
     threat     whose noise counts besides: how much of the mechanism's noise this device adds itself
     ledger     charged and synced before every transmission; None when privacy is off
     signs      transmit the sign of the noised value (`learning.payload`)
@@ -42,30 +44,40 @@ class Device:
     ledger: Ledger | None = None
     signs: bool = False
     threat: Threat = OWN_NOISE
+    schedule: tuple[Charge, ...] = ()
 
     @property
     def noise_std(self) -> float:
-        """Standard deviation of the own noise on each scalar where nobody else's counts, payload units."""
+        """Standard deviation of the own noise on each scalar where nobody else's counts, payload units; the least of all
+        releases."""
         return 0.0 if self.mechanism is None else self.mechanism.noise_std
 
-    def floor(self, active: int) -> OwnNoise | None:
-        """The least noise that this device adds as one of `active`; None for none."""
-        return None if self.mechanism is None else own_noise(self.mechanism, self.threat, active)
+    def mechanism_at(self, release: int) -> OwnNoise | None:
+        """The mechanism of one release; None when privacy is off."""
+        return None if self.mechanism is None else mechanism_at(self.mechanism, self.schedule, release)
+
+    def floor(self, active: int, release: int = 0) -> OwnNoise | None:
+        """The least noise that this device adds to one release as one of `active`; None for none."""
+        mechanism = self.mechanism_at(release)
+        return None if mechanism is None else own_noise(mechanism, self.threat, active)
 
     def batch(self, release: int) -> list[Encoded]:
         """A secret Poisson batch, fresh for every release."""
         drawn = poisson_batch(self.secret.stream("slot", release, "batch"), len(self.examples), self.rate)
         return [self.examples[i] for i in drawn]
 
-    def can_charge(self, releases: int = 1) -> bool:
-        if self.ledger is None or self.mechanism is None:
+    def can_charge(self, releases: int = 1, first: int = 0) -> bool:
+        """Whether the budget holds `releases` more like release number `first` (those of a slot are alike)."""
+        mechanism = self.mechanism_at(first)
+        if self.ledger is None or mechanism is None:
             return True
-        return not self.ledger.would_exceed(self.mechanism.charge, releases)
+        return not self.ledger.would_exceed(mechanism.charge, releases)
 
     def charge(self, run_id: str, release: int) -> None:
         """Charge one release, durably.  Raises BudgetError if it would overspend."""
-        if self.ledger is not None and self.mechanism is not None:
-            self.ledger.charge(run_id, release, self.mechanism.charge)
+        mechanism = self.mechanism_at(release)
+        if self.ledger is not None and mechanism is not None:
+            self.ledger.charge(run_id, release, mechanism.charge, in_order=bool(self.schedule))
 
     def release(
         self, run_id: str, release: int, projections: NDArray[np.float64], active: int = 1, proposed: float = 0.0
@@ -88,7 +100,7 @@ class Device:
         Sign-pAirZero (arXiv 2604.12401 eq. 11) sends sign(p) + n; here the sign is taken of p + n, so that it is
         post-processing of a released number: one bit of constant size on the air, and no second noise.
         """
-        floor = self.floor(active)
+        floor = self.floor(active, release)
         if floor is None:
             value = self.grid.payload(self.grid.project(projections))
         else:

@@ -5,14 +5,21 @@ Needs neither model nor radio, so that statements and plans are made in a moment
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
+
 from fl.config import Experiment
-from privacy.accounting import Charge, noise_multiplier
+from fl.learning_rate import rate_at
+from privacy.accounting import Charge, Spent, largest_mu, noise_multiplier, noise_scale
 from privacy.grid import Grid
 from privacy.mechanism import OwnNoise
+from privacy.power.fixed_ahead import noise_shape
 from privacy.power.peak import backoff_for
+from privacy.power.schedule import Floats
+from privacy.schedule import levels
 from privacy.threats import Threat, threats
 from privacy.unit import Unit, unit_named
 from radio.errors import InputError
@@ -20,18 +27,23 @@ from radio.errors import InputError
 # Share of delta for each thing that may go wrong besides the mechanism: channel estimates beyond the margin, and payloads
 # limited at a converter.
 FAILURE_SHARE = 0.01
+# Kinds of rounds in a schedule: more take longer to certify (a second for these) and gain less than 0.1 dB.
+SCHEDULE_LEVELS = 8
 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """The enforced guarantee of a run, the same on all devices.
+    """The enforced guarantee of a run, the same on all devices, and fixed before it.
 
     unit        whose data may change
     threat      which noise counts
-    mechanism   of a device whose own noise is all that counts; `own_noise` for what the threat asks for
+    mechanism   of a device whose own noise is all that counts; `own_noise` for what the threat asks for. Where the noise
+                varies: of the releases with the least
     delta       what the mechanism may use; the rest of privacy.delta is for failures of the threat's assumptions
     failures    the rest
     backoff     standard deviations of noise that fit below DAC full scale
+    releases    how many the noise is sized for
+    schedule    the charge of every release, where they differ; else empty
     """
 
     unit: Unit
@@ -40,6 +52,21 @@ class Guarantee:
     delta: float
     failures: float
     backoff: float
+    releases: int = 0
+    schedule: tuple[Charge, ...] = ()
+
+    def at(self, release: int) -> Guarantee:
+        """The same with the mechanism of one release."""
+        if not self.schedule:
+            return self
+        return replace(self, mechanism=mechanism_at(self.mechanism, self.schedule, release))
+
+    def planned(self, first: int = 0, end: int | None = None) -> Spent:
+        """The charges of all releases from `first` on, up to `end` (all), each kind with its count."""
+        if self.schedule:
+            return sorted(Counter(self.schedule[first:end]).items())
+        count = (self.releases if end is None else end) - first
+        return [(self.charge, count)] if count > 0 else []
 
     @property
     def charge(self) -> Charge:
@@ -64,6 +91,16 @@ def own_noise(mechanism: OwnNoise, threat: Threat, active: int) -> OwnNoise | No
     return replace(mechanism, share=share) if share > 0.0 else None
 
 
+@lru_cache(maxsize=1024)
+def _with_charge(mechanism: OwnNoise, charge: Charge) -> OwnNoise:
+    return replace(mechanism, charge=charge)
+
+
+def mechanism_at(mechanism: OwnNoise, schedule: tuple[Charge, ...], release: int) -> OwnNoise:
+    """The mechanism of one release; beyond the end of a schedule its last holds."""
+    return _with_charge(mechanism, schedule[min(release, len(schedule) - 1)]) if schedule else mechanism
+
+
 def threats_of(experiment: Experiment) -> dict[str, Threat]:
     """All threats by name, with the experiment's colluders, dropouts and margin (0 dB unless one is set)."""
     privacy = experiment.privacy
@@ -84,11 +121,40 @@ def guarantee_of(experiment: Experiment, multiplier: float | None = None) -> Gua
     misjudged = FAILURE_SHARE * privacy.delta if privacy.csi_margin_db and privacy.threat != "own-noise" else 0.0
     delta = privacy.delta - (limited + misjudged)
     rate = unit.charged_rate(experiment.sampling_rate)
-    if multiplier is None:
-        multiplier = noise_multiplier(privacy.epsilon, delta, rate, experiment.releases)
-    charge = Charge(rate, multiplier)
+    schedule: tuple[Charge, ...] = ()
+    if privacy.schedule == "weighted":
+        schedule = _weighted(experiment, rate, delta, multiplier)
+        charge = min(schedule)
+    elif multiplier is None:
+        charge = Charge(rate, noise_multiplier(privacy.epsilon, delta, rate, experiment.releases))
+    else:
+        charge = Charge(rate, multiplier)
     mechanism = OwnNoise(Grid(privacy.clip, learning.batch), learning.perturbations, charge, unit)
-    return Guarantee(unit, threat, mechanism, delta, limited + misjudged, _backoff(experiment, limited))
+    backoff = _backoff(experiment, limited)
+    return Guarantee(unit, threat, mechanism, delta, limited + misjudged, backoff, experiment.releases, schedule)
+
+
+def noise_weights(experiment: Experiment) -> Floats:
+    """(slots,) w_t = eta_t^2 A^(T-t): what a round's noise weighs in the end, up to a constant; eta_t the learning rate, A
+    `privacy.contraction` (arXiv 2604.12401, theorem 1). Spare slots weigh what the last round does."""
+    learning = experiment.learning
+    index = np.minimum(np.arange(experiment.slots), learning.rounds - 1)
+    rates = np.array([rate_at(learning, int(i)) for i in index])
+    return np.asarray((rates / rates.max()) ** 2 * experiment.privacy.contraction ** (learning.rounds - 1.0 - index))
+
+
+def _weighted(experiment: Experiment, rate: float, delta: float, least: float | None) -> tuple[Charge, ...]:
+    """The charge of every release; sized anew unless the `least` multiplier is known."""
+    target, steps = experiment.privacy.epsilon, experiment.learning.local_steps
+    weights = np.repeat(noise_weights(experiment), steps)
+    shape = levels(noise_shape(weights, rate, largest_mu(target, delta)), SCHEDULE_LEVELS)
+    if least is None:
+        kinds, counts = np.unique(shape, return_counts=True)
+        shape_charges = [(Charge(rate, float(z)), int(n)) for z, n in zip(kinds, counts, strict=True)]
+        scale = noise_scale(target, delta, shape_charges)
+    else:
+        scale = least / float(shape.min())
+    return tuple(Charge(rate, scale * float(z)) for z in shape)
 
 
 def _backoff(experiment: Experiment, limited: float) -> float:

@@ -41,13 +41,15 @@ def print_plan(
 
     from fl.cli import default_experiment
     from fl.config import load
-    from fl.privacy_plan import describe, plan, plan_dict, table
+    from fl.privacy_plan import describe, plan, plan_dict, table, warning
     from fl.run_folder import write_json
 
     settings = load(experiment or default_experiment(), overrides or [])
     points = plan(settings)
     typer.echo(describe(settings))
     Console(highlight=False).print(table(points))
+    if told := warning(settings):
+        typer.echo(f"warning: {told}")
     if file is not None:
         write_json(file, plan_dict(points))
         typer.echo(f"figures: {file}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from fl.config import Experiment, load
 from fl.guarantee import FAILURE_SHARE, Guarantee, guarantee_of, threats_of
 from fl.journal import NAME as JOURNAL
-from privacy.accounting import Charge, epsilon
+from privacy.accounting import Charge, Spent, epsilon
 from privacy.exposure import SlotNoise, exposure
 from privacy.facts import OwnerSpent, PrivacyFacts, ThreatFigure
 from privacy.power.peak import clip_probability
@@ -48,13 +47,12 @@ def facts_of(
         owners = [
             OwnerSpent(
                 name,
-                epsilon([(guarantee.charge, times.total())], guarantee.delta),
+                epsilon(_charges(guarantee, times, learning.local_steps), guarantee.delta),
                 sum(-(-n // learning.local_steps) for n in times.values()),
                 "not looked at; this run alone",
             )
             for name, times in charged.items()
         ]
-    worst = max(charged.values(), key=Counter.total, default=Counter())
     recorded = [float(r["noise_std"]) for r in slots.values() if r.get("noise_std") is not None and r.get("active")]
     errors = [float(r["csi_error"]) for r in slots.values() if r.get("csi_error") is not None]
     return PrivacyFacts(
@@ -64,6 +62,7 @@ def facts_of(
         delta=privacy.delta,
         sampling_rate=guarantee.charge.sampling_rate,
         noise_multiplier=guarantee.charge.noise_multiplier,
+        largest_multiplier=max(c.noise_multiplier for c in guarantee.schedule) if guarantee.schedule else None,
         clip=privacy.clip,
         denominator=learning.batch,
         scalars=learning.perturbations,
@@ -79,7 +78,9 @@ def facts_of(
         unit=guarantee.unit,
         threat=guarantee.threat,
         figures=_figures(experiment, guarantee, slots, charged),
-        device_epsilon=_device_epsilon(guarantee, worst.total()) if guarantee.unit == EXAMPLE else None,
+        device_epsilon=max((_device_epsilon(guarantee, t, learning.local_steps) for t in charged.values()), default=0.0)
+        if guarantee.unit == EXAMPLE
+        else None,
         hard_margin=hard_csi_margin(max(errors), experiment.slots * learning.devices, FAILURE_SHARE * privacy.delta)
         if errors
         else None,
@@ -102,11 +103,20 @@ def _charged(run: Path, slots: Mapping[int, Record], local_steps: int) -> dict[s
     return charged
 
 
-def _device_epsilon(guarantee: Guarantee, releases: int) -> float:
+def _charges(guarantee: Guarantee, times: Counter[int], steps: int) -> Spent:
+    """What the slots of `times` were charged, each kind with its count; `steps` releases a slot."""
+    charges: Counter[Charge] = Counter()
+    for slot, count in times.items():
+        charges[guarantee.at(slot * steps).charge] += count
+    return sorted(charges.items())
+
+
+def _device_epsilon(guarantee: Guarantee, times: Counter[int], steps: int) -> float:
     """What the same noise is worth to a whole device: its payload may go from one limit to the other, q = 1."""
     grid, scalars = guarantee.mechanism.grid, guarantee.mechanism.scalars
-    multiplier = math.sqrt(guarantee.wanted) / DEVICE.sensitivity(grid, scalars)
-    return epsilon([(Charge(1.0, multiplier), releases)], guarantee.delta)
+    ratio = guarantee.unit.sensitivity(grid, scalars) / DEVICE.sensitivity(grid, scalars)
+    charges = [(Charge(1.0, ratio * charge.noise_multiplier), n) for charge, n in _charges(guarantee, times, steps)]
+    return epsilon(charges, guarantee.delta)
 
 
 def _figures(
@@ -120,7 +130,8 @@ def _figures(
     figures = []
     for name, threat in threats_of(experiment).items():
         if name == enforced:
-            cost = epsilon([(guarantee.charge, most)], guarantee.delta)
+            costs = (epsilon(_charges(guarantee, t, learning.local_steps), guarantee.delta) for t in charged.values())
+            cost = max(costs, default=0.0)
             figures.append(ThreatFigure(threat, cost, _limits(threat)))
         elif why := _inapplicable(threat, experiment):
             figures.append(ThreatFigure(threat, None, why))

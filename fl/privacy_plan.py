@@ -17,8 +17,10 @@ import numpy as np
 from rich.table import Table
 
 from fl.config import Experiment, validate
-from fl.guarantee import Guarantee, guarantee_of
+from fl.guarantee import Guarantee, guarantee_of, noise_weights
+from fl.learning_rate import rate_at
 from fl.proposal import limits_of, propose
+from privacy.power.design import sensitivity_warning
 from radio.errors import InputError
 from radio.modes import open_air
 from radio.streams import stream
@@ -116,29 +118,33 @@ def _varied(experiment: Experiment, axis: Axis, value: float) -> Experiment | No
 
 def noise_of_mean(experiment: Experiment) -> tuple[float, float | None, float]:
     """Standard deviations of own noise and of the air's noise in a round's mean, units of the clip, and the share of slots
-    erased, over simulated slots at symbol fidelity."""
+    erased, over simulated slots at symbol fidelity. Variances are averaged by what they weigh in the end, over slots spread
+    evenly over the run."""
     guarantee = guarantee_of(experiment)
     assert guarantee is not None, "privacy is off"
     learning, clip = experiment.learning, experiment.privacy.clip
     settings = experiment.radio.model_dump() | {"fidelity": "symbol", "truncation": experiment.radio.least_share}
     limits = limits_of(experiment, guarantee)
+    weights, run = [], noise_weights(experiment)
     own, air = [], []
     with closing(open_air(learning.devices, experiment.run.seed, **settings)) as simulated:
         for slot in range(SLOTS):
             state = simulated.sound(slot)
-            proposal = propose(state, simulated, limits)
+            at = slot * len(run) // SLOTS
+            proposal = propose(state, simulated, limits, at * learning.local_steps)
             payloads = _noise(experiment, guarantee, slot, proposal.noise_std)
             received = simulated.aggregate(slot, payloads, proposal.plan)
             if received.erased:
                 continue
+            weights.append(float(run[at]))
             own.append(proposal.noise_std**2 / proposal.active)
             air.append(float(received.variance[0]) / proposal.active**2)
     if not own:
         # Nobody is heard; what a whole round would have carried.
         return guarantee.noise_std(learning.devices) / math.sqrt(learning.devices) / clip, None, 1.0
     return (
-        math.sqrt(float(np.mean(own))) / clip,
-        math.sqrt(float(np.mean(air))) / clip,
+        math.sqrt(float(np.average(own, weights=weights))) / clip,
+        math.sqrt(float(np.average(air, weights=weights))) / clip,
         1.0 - len(own) / SLOTS,
     )
 
@@ -160,12 +166,23 @@ def plan_dict(points: list[Point]) -> dict[str, Any]:
     }
 
 
+def warning(experiment: Experiment) -> str:
+    """What to tell somebody whose noise schedule hangs on the contraction factor; "" for one that does not."""
+    guarantee, contraction = guarantee_of(experiment), experiment.privacy.contraction
+    if guarantee is None or not guarantee.schedule or contraction == 1.0:
+        return ""
+    snr = [charge.noise_multiplier**-2.0 for charge in guarantee.schedule[:: experiment.learning.local_steps]]
+    rates = [rate_at(experiment.learning, i) for i in range(experiment.learning.rounds)]
+    return sensitivity_warning(snr[: experiment.learning.rounds], contraction, rates)
+
+
 def describe(experiment: Experiment) -> str:
     """The experiment in a line."""
     privacy, learning = experiment.privacy, experiment.learning
+    varied = f", noise {privacy.schedule} (A = {privacy.contraction:g})" if privacy.schedule != "constant" else ""
     return (
         f"{privacy.unit} level, {privacy.threat}: \u03b5 = {privacy.epsilon:g} at \u03b4 = {privacy.delta:g}, K = "
-        f"{learning.devices}, T = {learning.rounds:,}, B = {learning.batch:g}, {experiment.radio.described}"
+        f"{learning.devices}, T = {learning.rounds:,}, B = {learning.batch:g}, {experiment.radio.described}{varied}"
     )
 
 

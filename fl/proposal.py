@@ -33,6 +33,15 @@ class Limits:
     receiver_noise: float | None = None
     minimum_error: MinimumError | None = None
 
+    def at(self, release: int) -> Limits:
+        """Those of one release."""
+        if self.guarantee is None or not self.guarantee.schedule:
+            return self
+        guarantee, rule = self.guarantee.at(release), self.minimum_error
+        if rule is not None:
+            rule = replace(rule, noise_std=0.0 if self.signs else guarantee.mechanism.noise_std)
+        return replace(self, guarantee=guarantee, minimum_error=rule)
+
     def noise_std(self, active: int) -> float:
         """Own noise of each of `active` devices, payload units; 0 with privacy off."""
         return 0.0 if self.guarantee is None else self.guarantee.noise_std(active)
@@ -88,12 +97,15 @@ class Proposal:
         }
 
 
-def propose(state: ChannelState, air: Air, limits: Limits) -> Proposal:
+def propose(state: ChannelState, air: Air, limits: Limits, release: int = 0) -> Proposal:
     """Who takes part follows from the channel; how much noise each adds, from how many they are; how loud they may be, from
     the noise, and where the receiver's noise is counted also from how little there is of it.
 
+    release  first of the slot; what noise it takes was fixed before the run
+
     Raises InputError for impossible limits.
     """
+    limits = limits.at(release)
     guarantee = limits.guarantee
 
     def planned(noise_std: float, amplitude_max: float = 1.0) -> AirPlan:

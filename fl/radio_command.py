@@ -12,7 +12,11 @@ from radio.errors import InputError
 radio_app = typer.Typer(help="Radios (ADALM-Plutos, real or virtual), and what they recorded.", no_args_is_help=True)
 
 Uri = Annotated[
-    str, typer.Argument(metavar="URI", help="ip:HOST, ip:HOST:PORT or usb:BUS.DEVICE.INTERFACE; see `radio find`.")
+    str,
+    typer.Argument(
+        metavar="URI",
+        help="ip:HOST, ip:HOST:PORT, usb:BUS.DEVICE.INTERFACE, usb: (the only one there) or a serial number; see `radio find`.",
+    ),
 ]
 
 LONGEST = 1 << 24  # samples of a capture that are drawn: 17 s at 1 MS/s, 270 MB
@@ -156,5 +160,7 @@ def plot(
             "levels are relative to the full scale of the integer type; for an ADC of 12 bits say --full-scale 2048"
         )
     if not any(picture.name == "constellation" for picture in made):
-        typer.echo("no pilot is annotated (docs/recordings.md), so the constellation is left out")
+        typer.echo(
+            "no pilot with a steady tone is annotated (coherent mode has them), so the constellation is left out"
+        )
     typer.echo(f"picture: {target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from fl.config import Learning
 from fl.estimators.estimator import UNTOUCHED
 from fl.estimators.registry import estimator
 from fl.journal import Journal
+from fl.learning_rate import rate_at
 from fl.optimisers.optimiser import Optimiser
 from fl.optimisers.registry import optimiser as named_optimiser
 from fl.proposal import Limits, Proposal, among, propose
@@ -53,16 +53,6 @@ def round_seed(seed: int, slot: int, refresh: int = 0, pool: int | None = None) 
     return basis << 32 | own & 0xFFFFFFFF
 
 
-def rate_at(learning: Learning, index: int) -> float:
-    """Learning rate of committed round `index` (0-based)."""
-    done = index / learning.rounds
-    if learning.schedule == "linear":
-        return learning.rate * (1.0 - done)
-    if learning.schedule == "cosine":
-        return learning.rate * 0.5 * (1.0 + math.cos(math.pi * done))
-    return learning.rate
-
-
 def run_round(
     slot: int,
     seed: int,
@@ -75,7 +65,8 @@ def run_round(
 ) -> Slot:
     """One air slot: ends with a committed or an erased record in the journal and every replica moved alike.
 
-    Raises BudgetError, with nothing transmitted, when a device has no budget for it.
+    Raises BudgetError, with nothing transmitted, when a device has no budget for it; StoppedEarly from an air that cannot go
+    on, with the slot recorded as erased.
     """
     rate = rate_at(learning, journal.history.rounds)
     drawn = round_seed(seed, slot, learning.basis_slots, learning.seed_pool)
@@ -83,25 +74,30 @@ def run_round(
 
     def proposed() -> tuple[ChannelState, Proposal]:
         found = air.sound(slot)
-        return found, propose(found, air, limits)
+        return found, propose(found, air, limits, slot * order.local_steps)
 
-    if order.local_steps > 1:
-        # Walking is charged before the air is used, so ask first who can be heard at all, and sound once more afterwards.
-        willing = proposed()[1].plan.active
-        transport.open(order, willing)
-        state, proposal = proposed()
-        proposal = among(proposal, willing)
-    else:
-        transport.open(order)
-        state, proposal = proposed()
     # a device that walked has come back bit for bit: nobody's probes are in the weights
     probe = UNTOUCHED if order.local_steps > 1 else transport.probe
     unmoved = RoundUpdate(order.seed, order.mu, order.perturbations, probe)
     try:
-        received = transport.collect(proposal.plan, proposal.noise_std)
-        proposal = among(proposal, transport.transmitted)
-    except BudgetError:
-        journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
+        if order.local_steps > 1:
+            # Walking is charged before the air is used, so ask first who can be heard at all, and sound once more afterwards.
+            willing = proposed()[1].plan.active
+            transport.open(order, willing)
+            state, proposal = proposed()
+            proposal = among(proposal, willing)
+        else:
+            transport.open(order)
+            state, proposal = proposed()
+        try:
+            received = transport.collect(proposal.plan, proposal.noise_std)
+            proposal = among(proposal, transport.transmitted)
+        except BudgetError:
+            journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
+            transport.commit(unmoved)
+            raise
+    except StoppedEarly as stop:  # a radio failed; everybody has probed here, too
+        journal.erase(slot, unmoved, str(stop))
         transport.commit(unmoved)
         raise
     if received.erased:

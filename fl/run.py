@@ -6,7 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,13 @@ from fl.progress import RunProgress
 from fl.proposal import limits_of
 from fl.recordings import Recordings
 from fl.run_folder import RunFolder, version, write_atomic, write_json
+from fl.station import SIMULATED, Bench, bench_for, not_used
+from fl.station import open_air as open_station_air
+from fl.station_air import RadioStop
+from fl.station_log import StationLog
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
 from radio.errors import BudgetError, InputError, StoppedEarly
+from radio.station import load_station
 
 if TYPE_CHECKING:
     from fl.device import Device
@@ -58,8 +64,10 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def execute(folder: RunFolder, quiet: bool = False) -> dict[str, Any]:
+def execute(folder: RunFolder, quiet: bool = False, *, allow_tx: bool = False) -> dict[str, Any]:
     """Carry a run to its end, from wherever its journal stands, and return its summary.
+
+    allow_tx  the operator vouches for what the run's station transmits, see `fl.station.bench_for`
 
     Raises KeyboardInterrupt after an orderly stop by Ctrl-C, StoppedEarly after one by SIGTERM or by the air, BudgetError when
     a budget ended it early (results are written in all cases), InputError when it cannot start.
@@ -68,28 +76,31 @@ def execute(folder: RunFolder, quiet: bool = False) -> dict[str, Any]:
     with stop.listening():
         journal = Journal(folder.path)
         try:
-            return Execution(folder, journal, stop, quiet).run()
+            return Execution(folder, journal, stop, quiet, allow_tx).run()
         finally:
             journal.close()
+
+
+def _bench(folder: RunFolder, allow_tx: bool) -> Bench | None:
+    """What the run takes of its station; None on the loopback."""
+    if folder.station is None:
+        return None
+    return bench_for(folder.experiment, load_station(folder.station), allow_tx=allow_tx)
 
 
 class Execution:
     """One process's part of a run.  `fl.lab.server` overrides what differs where devices are processes of their own."""
 
-    def __init__(self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool) -> None:
+    def __init__(self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool, allow_tx: bool = False) -> None:
         # heavy imports (torch, transformers) start here: the run folder is there already
         from fl import session
 
         self._began = time.monotonic()
         self.folder, self.journal, self.stop, self.quiet = folder, journal, stop, quiet
         self.experiment: Experiment = folder.experiment
+        self.bench = _bench(folder, allow_tx)
         self.run_id: str = journal.history.header["run_id"]
         self.task = session.experiment_task(self.experiment)
-        if self.experiment.run.first_order and not session.is_public(self.experiment, self.task):
-            raise InputError(
-                "run.first_order trains on the data without any privacy, so it is for public data only; "
-                "leave it out, or declare the data public with task.public = true"
-            )
         self.replica = session.build_replica(self.experiment, self.task)
         self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
         self.guarantee = guarantee_of(self.experiment)
@@ -101,6 +112,7 @@ class Execution:
         self.ledgers = session.ledgers_of(self.devices)
         self.limits = limits_of(self.experiment, self.guarantee)
         self.partial: dict[str, Any] = folder.summary or {}
+        self.truths = True  # whether diagnostics may hold what only a simulation knows
         # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
         self.previous_train_s = sum(line["seconds"] for line in read_diagnostics(folder.path))
 
@@ -109,11 +121,6 @@ class Execution:
         from fl import session
 
         return session.build_devices(self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers)
-
-    def _open_air(self, listen: Callable[[Radio], Radio] | None) -> Air:
-        from fl import session
-
-        return session.build_air(self.experiment, listen)
 
     def _transport(self, air: Air) -> Transport:
         from fl.transport import InProcess
@@ -130,15 +137,17 @@ class Execution:
 
         learning = self.experiment.learning
         try:
-            self._catch_up()
             every = self.experiment.run.record_every
-            recordings = Recordings(self.folder.path, every, self.experiment.radio.model_dump()) if every else None
-            air = self._open_air(recordings.listen if recordings else None)
-            diagnostics = Diagnostics(self.folder.path)
-            history = self.journal.history
-            self.train_began = time.monotonic()
+            recordings = Recordings(self.folder.path, every, self._radio_settings()) if every else None
             over: BudgetError | StoppedEarly | None = None
-            try:
+            with ExitStack() as leaving:
+                # Radios first: a new run whose radios are missing has not begun, and leaves no folder.
+                air = self._open_air(recordings.listen if recordings else None, leaving)
+                self._catch_up()
+                diagnostics = Diagnostics(self.folder.path)
+                leaving.callback(diagnostics.close)
+                history = self.journal.history
+                self.train_began = time.monotonic()
                 transport = self._transport(air)
                 with RunProgress(learning.rounds, history.rounds, self.quiet) as self.progress:
                     if self.stop:
@@ -150,7 +159,7 @@ class Execution:
                     def after(slot: Slot) -> None:
                         nonlocal last
                         now = time.monotonic()
-                        diagnostics.write(slot, now - last)
+                        diagnostics.write(slot if self.truths else replace(slot, truth=None), now - last)
                         if recordings is not None:
                             recordings.after(slot)
                         self.progress.slot(slot)
@@ -172,20 +181,45 @@ class Execution:
                         )
                     except (BudgetError, StoppedEarly) as error:
                         over = error
-            finally:
-                air.close()
-                diagnostics.close()
             self.train_s = self.previous_train_s + time.monotonic() - self.train_began
             return self._conclude(over, air.mode)
         finally:
             session.close_ledgers(self.devices)
 
+    def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Air:
+        """The simulated air or the station's, closed when the stack is left; a station's radios are put on record."""
+        from fl import session
+
+        if self.bench is None:
+            air = session.build_air(self.experiment, listen)
+            leaving.callback(air.close)
+            return air
+        remedy = f". Mend that, then continue with: pairzero run --resume {self.folder.path}"
+        over_radios = open_station_air(self.experiment, self.bench, listen, remedy)
+        leaving.callback(over_radios.close)
+        # Real radios and private data: nobody but the device itself may keep what it sent (design decision 7).
+        self.truths = over_radios.virtual or self.public
+        air_in_words, note = self.bench.described(self.experiment), not_used(self.experiment)
+        log = StationLog(self.folder.path, air_in_words, note, over_radios.metadata())
+        leaving.callback(lambda: log.end(over_radios.metadata()))
+        return over_radios
+
+    def _radio_settings(self) -> dict[str, Any]:
+        """What recordings say about the air."""
+        settings = self.experiment.radio.model_dump()
+        if self.bench is None:
+            return settings
+        kept = {key: value for key, value in settings.items() if key not in SIMULATED}
+        return kept | {"station": self.bench.file.station.model_dump()}
+
     def _catch_up(self) -> None:
         """Replay the journal; burn the slots that were charged but never closed."""
+        from fl import session
+
         history = self.journal.history
         start = self.replica.digest()
         if history.model is None:
-            self._check_budget(self.experiment.releases)
+            session.check_budgets(self.experiment, self.guarantee, self.ledgers)
             self.journal.model(
                 digest=start,
                 parameters=self.replica.parameters,
@@ -204,6 +238,8 @@ class Execution:
         self.journal.resume()
         if self.experiment.privacy.reproducible:
             return  # testing only: an interrupted slot is repeated with the same draws
+        first = (max(history.slots, default=-1) + 1) * self.experiment.learning.local_steps
+        session.certify(self.guarantee, self.ledgers, first)
         charged = {slot for ledger in self.ledgers for slot in self._charged(ledger)}
         for slot in sorted(charged - history.slots):
             self.journal.burn(slot)
@@ -219,21 +255,6 @@ class Execution:
     def _rounds_charged(self, ledger: Ledger) -> int:
         """How many rounds this run was charged, one that was charged in part as a whole."""
         return sum(-(-times // self.experiment.learning.local_steps) for times in self._charged(ledger).values())
-
-    def _check_budget(self, releases: int) -> None:
-        """Refuse at the start what a ledger would refuse in the middle."""
-        for ledger in self.ledgers:
-            if self.guarantee is None or not ledger.enforce:
-                continue
-            if (left := ledger.remaining(self.guarantee.charge, releases)) < releases:
-                steps = self.experiment.learning.local_steps
-                kind, each = ("rounds", "") if steps == 1 else ("releases", f" and {steps} local steps a round")
-                raise BudgetError(
-                    f"the ledger {ledger.path} of {ledger.owner.name} holds {left} more {kind} of this run's kind, but "
-                    f"the run needs {releases} with its spares{each}: epsilon {ledger.epsilon():.3f} of "
-                    f"{self.experiment.privacy.epsilon:g} is spent already. Fewer rounds, other data, or a smaller "
-                    "privacy.epsilon for each of several runs"
-                )
 
     def _epsilon(self) -> float | None:
         spent = [ledger.epsilon() for ledger in self.ledgers]
@@ -314,6 +335,7 @@ class Execution:
             "params_digest": self.replica.digest(),
             "model_digest": history.model["digest"] if history.model else None,
             "version": version(),
+            "station": None if self.bench is None else self.bench.file.station.name,
         }
         if finished and experiment.run.first_order and summary["first_order_accuracy"] is None and not self.stop:
             from fl.first_order import first_order_accuracy
@@ -323,7 +345,7 @@ class Execution:
         write_json(self.folder.path / "summary.json", summary)
         write_atomic(self.folder.path / "statement.txt", statement(facts) + "\n")
         reason = "finished" if finished else "interrupted" if over is None else "erasures"
-        reason = "budget" if isinstance(over, BudgetError) else reason
+        reason = "budget" if isinstance(over, BudgetError) else "radio" if isinstance(over, RadioStop) else reason
         self.journal.stop(reason, summary["params_digest"])
         write_report(self.folder.path)
         if over is not None:
@@ -336,6 +358,7 @@ class Execution:
         """The run's own copy of what the ledgers say; the ledgers rule."""
         from privacy.record_log import encode
 
+        steps = self.experiment.learning.local_steps
         copies = [
             encode(
                 {
@@ -343,7 +366,7 @@ class Execution:
                     "slot": slot,
                     "times": times,
                     "sampling_rate": self.guarantee.charge.sampling_rate,
-                    "noise_multiplier": self.guarantee.charge.noise_multiplier,
+                    "noise_multiplier": self.guarantee.at(slot * steps).charge.noise_multiplier,
                 }
             ).decode()
             for ledger in self.ledgers

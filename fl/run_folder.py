@@ -22,6 +22,11 @@ NOTICE = (
     "NOT PRIVATE: truths that only a simulation knows (sums before noise and before the air), for plots and tests; "
     "none of it leaves a real device"
 )
+NOTICE_AT_STATION = (
+    "NOT PRIVATE: truths that only one process with every device in it knows (sums before noise and before the air), for plots "
+    "and tests; none of it leaves a device that runs by itself. Real radios with private data: left out"
+)
+STATION = "station.toml"
 LIBRARIES = ("pairzero", "torch", "transformers", "tokenizers", "numpy", "scipy", "numba", "dp-accounting")
 
 
@@ -31,6 +36,12 @@ class RunFolder:
 
     path: Path
     experiment: Experiment
+
+    @property
+    def station(self) -> Path | None:
+        """The run's copy of its station file; None for a run on the loopback."""
+        file = self.path / STATION
+        return file if file.is_file() else None
 
     @property
     def summary(self) -> dict[str, Any] | None:
@@ -59,13 +70,16 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def create(path: Path, experiment: Experiment, fresh: bool = False) -> RunFolder:
-    """Make a new run folder.  Raises InputError if `path` holds something else, or a run unless `fresh`.
+def create(path: Path, experiment: Experiment, fresh: bool = False, station: Path | None = None) -> RunFolder:
+    """Make a new run folder, with a copy of the `station` file.  Raises InputError if `path` holds something else, or a run
+    unless `fresh`.
 
     `fresh` replaces a run that is over, or was left unfinished, by a new one; a folder that is not a run is never touched.
     """
+    # Read before anything is replaced: with --fresh it may be the copy in the run that goes.
+    placed = None if station is None else station.read_text(encoding="utf-8")
     if path.is_dir() and any(path.iterdir()):
-        half_made = {"experiment.toml", "versions.json", "seeds.json", "diagnostics.jsonl"}
+        half_made = {"experiment.toml", "versions.json", "seeds.json", "diagnostics.jsonl", STATION}
         left = {entry.name.removesuffix(".partial") for entry in path.iterdir()}
         if not is_run(path) and not left <= half_made:
             raise InputError(f"--out {path} is not empty and not a run folder; choose another folder")
@@ -78,10 +92,14 @@ def create(path: Path, experiment: Experiment, fresh: bool = False) -> RunFolder
             remove(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if placed is not None:
+            write_atomic(path / STATION, placed)
         write_atomic(path / "experiment.toml", experiment.to_toml())
         write_json(path / "versions.json", _versions())
         write_json(path / "seeds.json", _seeds(experiment))
-        (path / "diagnostics.jsonl").write_text(json.dumps({"notice": NOTICE}) + "\n")
+        (path / "diagnostics.jsonl").write_text(
+            json.dumps({"notice": NOTICE if station is None else NOTICE_AT_STATION}) + "\n"
+        )
     except OSError as problem:
         raise InputError(f"cannot create the run folder {path}: {problem.strerror}; choose another --out") from None
     Journal(
@@ -100,6 +118,22 @@ def open_run(path: Path) -> RunFolder:
             "restore the file, or start a new run with --out"
         )
     return RunFolder(path, experiment)
+
+
+def move_to(folder: RunFolder, station: Path) -> None:
+    """Let a run on a station go on at another one, or at this one as it is now.  Raises InputError for a run on the loopback,
+    and if a process is writing to it."""
+    if folder.station is None:
+        raise InputError(
+            f"{folder.path} began on the simulated air, so it cannot go on at a station; resume it without --station, or start "
+            "a new run with --out"
+        )
+    text = station.read_text(encoding="utf-8")
+    journal = Journal(folder.path)
+    try:
+        write_atomic(folder.path / STATION, text)
+    finally:
+        journal.close()
 
 
 def remove(path: Path) -> None:

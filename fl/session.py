@@ -31,7 +31,7 @@ from privacy.ledger import Budget, Ledger, Owner, PoolLedger
 from privacy.noise import ReproducibleSecret, Secret, SystemSecret
 from privacy.threats import OWN_NOISE
 from radio.air import Air
-from radio.errors import InputError
+from radio.errors import BudgetError, InputError
 from radio.modes import open_air
 from radio.radio import Radio
 from radio.streams import stream
@@ -42,15 +42,22 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 
 def experiment_task(experiment: Experiment) -> Task:
-    """The task with its training examples for all devices.  Raises InputError where there are too few."""
+    """The task with its training examples for all devices.  Raises InputError where there are too few, and where a yardstick
+    without privacy would be trained on private ones."""
     wanted = experiment.learning.devices * experiment.task.examples_per_device
-    return load_task(
+    task = load_task(
         experiment.task.name,
         seed=experiment.run.seed,
         devices=experiment.learning.devices,
         train_examples=wanted,
         root=experiment.task.root,
     )
+    if experiment.run.first_order and not is_public(experiment, task):
+        raise InputError(
+            "run.first_order trains on the data without any privacy, so it is for public data only; "
+            "leave it out, or declare the data public with task.public = true"
+        )
+    return task
 
 
 def build_replica(experiment: Experiment, task: Task) -> Replica:
@@ -181,6 +188,46 @@ def task_identity(experiment: Experiment, task: Task, ledgers: Path) -> str:
     return task.digest if is_public(experiment, task) else keyed_digest(ledgers, task.digest)
 
 
+def pool_ledger(experiment: Experiment, task: Task, guarantee: Guarantee, ledgers: Path) -> PoolLedger:
+    """The open ledger of private data.  Seeds, K and partitions deal the same examples out differently, so the budget is the
+    data set's, not a share's."""
+    name = keyed_digest(ledgers, task.pool)
+    return PoolLedger(
+        ledgers / f"{name[:32]}.jsonl",
+        Owner(f"{task.name} (all devices)", name),
+        Budget(experiment.privacy.epsilon, guarantee.delta),
+        not experiment.privacy.reproducible,
+        unit=guarantee.unit,
+        threat=str(guarantee.threat),
+    )
+
+
+def certify(guarantee: Guarantee | None, ledgers: Sequence[Ledger], first: int) -> bool:
+    """Where the noise varies, let the ledgers allow all releases from `first` on at once. False where it does not vary, or
+    does not fit."""
+    if guarantee is None or not guarantee.schedule:
+        return False
+    return all([ledger.allows(guarantee.planned(first)) for ledger in ledgers])
+
+
+def check_budgets(experiment: Experiment, guarantee: Guarantee | None, ledgers: Sequence[Ledger]) -> None:
+    """Refuse at the start what a ledger would refuse in the middle.  Raises BudgetError."""
+    if certify(guarantee, ledgers, 0):
+        return
+    releases, steps = experiment.releases, experiment.learning.local_steps
+    for ledger in ledgers:
+        if guarantee is None or not ledger.enforce:
+            continue
+        if (left := ledger.remaining(guarantee.charge, releases)) < releases:
+            kind, each = ("rounds", "") if steps == 1 else ("releases", f" and {steps} local steps a round")
+            raise BudgetError(
+                f"the ledger {ledger.path} of {ledger.owner.name} holds {left} more {kind} of this run's kind, but "
+                f"the run needs {releases} with its spares{each}: epsilon {ledger.epsilon():.3f} of "
+                f"{experiment.privacy.epsilon:g} is spent already. Fewer rounds, other data, or a smaller "
+                "privacy.epsilon for each of several runs"
+            )
+
+
 def build_devices(
     experiment: Experiment, task: Task, likelihood: OptionLikelihood, guarantee: Guarantee | None, ledgers: Path
 ) -> list[Device]:
@@ -196,16 +243,7 @@ def build_devices(
     pool: Ledger | None = None
     try:
         if guarantee is not None and not is_throw_away(experiment, task):
-            # Seeds, K and partitions deal the same examples out differently, so the budget is the data set's, not a share's.
-            name = keyed_digest(ledgers, task.pool)
-            pool = PoolLedger(
-                ledgers / f"{name[:32]}.jsonl",
-                Owner(f"{task.name} (all devices)", name),
-                Budget(privacy.epsilon, guarantee.delta),
-                enforce,
-                unit=guarantee.unit,
-                threat=str(guarantee.threat),
-            )
+            pool = pool_ledger(experiment, task, guarantee, ledgers)
         for k, share in enumerate(shares):
             own = [task.train[i] for i in share]
             name = f"device-{k}"
@@ -231,6 +269,7 @@ def build_devices(
                     ledger=ledger,
                     signs=learning.payload == "sign",
                     threat=OWN_NOISE if guarantee is None else guarantee.threat,
+                    schedule=() if guarantee is None else guarantee.schedule,
                 )
             )
     except BaseException:

@@ -123,7 +123,7 @@ class InProcess:
 
     def _check_budgets(self, order: RoundOrder, devices: Iterable[Device]) -> None:
         for device in devices:
-            if not device.can_charge(order.local_steps):
+            if not device.can_charge(order.local_steps, order.slot * order.local_steps):
                 raise BudgetError(
                     f"the privacy budget of {device.name} holds no further round; nothing was transmitted in slot "
                     f"{order.slot}. The rounds so far stand; a new run needs data with budget left"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fl.directions.direction import Direction, Operations
 from fl.table import Table
+from fl.team import Team
 from fl.update import Move, RoundUpdate
 
 SMALL = 1 << 18  # elements below which a thread's start would cost more than it saves
@@ -68,8 +69,7 @@ class Weights:
             if name in parameters and parameters[name].size > 64 * direction.chunk
         }
         self._queue: list[Move] = []
-        self._threads = threads
-        self._pool = None if threads == 1 else ThreadPoolExecutor(threads, thread_name_prefix="weights")
+        self._team = Team(threads)
 
     @property
     def size(self) -> int:
@@ -110,13 +110,14 @@ class Weights:
             table.clear()
 
     def _carry_out(self, due: list[_Due]) -> None:
+        # Backwards: a forward pass ends with the last weights and begins with the first, so those are in cache.
+        due = due[::-1]
         work = sum((d.last - d.first) * len(d.operations) for d in due)
-        if self._pool is None or work < SMALL:
+        if self._team.threads == 1 or work < SMALL:
             self._run(due)
         else:
-            shares = _shares(due, work / (JOBS * self._threads), self.direction.chunk)
-            for done in [self._pool.submit(self._run, share) for share in shares]:
-                done.result()
+            shares = _shares(due, work / (JOBS * self._team.threads), self.direction.chunk)
+            self._team.run([partial(self._run, share) for share in shares])
 
     def _run(self, due: Sequence[_Due]) -> None:
         for name, first, last, operations in due:

@@ -202,17 +202,20 @@ def _noise_scale(target: float, delta: float, shape: tuple[tuple[Charge, int], .
             raise _too_strict(target)
     else:
         # Wide bins first, ten times as fast: they overstate epsilon, so their answer is feasible and within a percent of
-        # the best, for several kinds of rounds (3 s a look with narrow bins) near enough.
+        # the best, for several kinds of rounds (seconds a look with narrow bins) near enough.
         low, high = _bracket(lambda s: spends(s, SEARCH_INTERVAL), _likely(target, delta, shape), 1.05, ceiling, limits)
         high = _narrow(lambda s: spends(s, SEARCH_INTERVAL), low, high, ceiling, 2e-4) if low > 0.0 else high
         if len(shape) == 1:
-            low, high = _bracket(spends, high, 1.003, ceiling, limits)
-            high = _narrow(spends, low, high, ceiling, 2e-5) if low > 0.0 else high
+            # Narrow bins cost less by a share that hardly varies, and wide ones tell by how much less noise will do.
+            slope = math.log(spends(1.001 * high, SEARCH_INTERVAL) / spends(high, SEARCH_INTERVAL)) / math.log(1.001)
+            high = max(limits[0], high * (ceiling / spends(high)) ** (1.0 / slope)) if slope < 0.0 else high
     step = 10.0 ** (math.floor(math.log10(high)) - 4)
     digits = max(0, -round(math.log10(step)))
     answer = round(math.ceil(high / step) * step, digits)
-    while spends(answer) > ceiling:  # rounding is upwards; this is the certificate
+    while spends(answer) > ceiling:  # this is the certificate
         answer = round(answer + step, digits)
+    while len(shape) == 1 and answer - step >= limits[0] and spends(round(answer - step, digits)) <= ceiling:
+        answer = round(answer - step, digits)
     return answer
 
 

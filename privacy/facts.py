@@ -47,6 +47,8 @@ class PrivacyFacts:
     hard_margin       CSI margin, a ratio of powers, that would have held for every channel estimate of the run; None: no
                       estimates on record
     perfect_csi       the user said that devices arrive exactly as planned
+    noise_multiplier  of every release, or the least of them where they differ
+    largest_multiplier  the largest of them where they differ, as fixed before the run; None: all are alike
     failures          share of delta set aside for failures of the threat's assumptions
     evaluations       how often the model was evaluated, on public held-out data
     rounds_committed  rounds whose sum moved the weights; charged minus committed were burned
@@ -67,6 +69,7 @@ class PrivacyFacts:
     delta: float = 0.0
     sampling_rate: float = 0.0
     noise_multiplier: float = 0.0
+    largest_multiplier: float | None = None
     clip: float = 0.0
     denominator: float = 0.0
     scalars: int = 1

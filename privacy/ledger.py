@@ -99,11 +99,14 @@ class Ledger:
             self._log.close()
             raise
 
-    def charge(self, run_id: str, slot: int, charge: Charge) -> None:
+    def charge(self, run_id: str, slot: int, charge: Charge, in_order: bool = False) -> None:
         """Charge one round, durably, before its noise is drawn. A returned call is the permission to transmit once.
 
-        Raises BudgetError (nothing is written) if the budget would be exceeded, InputError if the charge cannot be
-        written.
+        in_order  refuse a slot that is not later than all that the run was charged for: the certificate of a schedule whose
+                  noise varies is for each of its slots once and in its order, not for any that somebody may pick
+
+        Raises BudgetError (nothing is written) if the budget would be exceeded or the slot is refused, InputError if the
+        charge cannot be written.
         """
         if not self.enforce:
             if slot in self._slots.get(run_id, {}):
@@ -118,6 +121,11 @@ class Ledger:
             raise BudgetError(
                 f"a noise multiplier of {charge.noise_multiplier:.6g} was asked of {self.owner.name}, whose own least is "
                 f"{self.floor:.6g}. Nothing was transmitted. Propose more noise"
+            )
+        elif in_order and slot <= max(self._slots.get(run_id, {-1: 0})):
+            raise BudgetError(
+                f"slot {slot} of run {run_id} was asked for after a later one, or again; its noise was fixed ahead for one "
+                "transmission in its turn. Nothing was transmitted"
             )
         elif self.remaining(charge) < 1:
             raise BudgetError(self._refusal(charge))
@@ -292,8 +300,8 @@ class PoolLedger(Ledger):
 
     _covered: tuple[str, int, Charge] | None = None
 
-    def charge(self, run_id: str, slot: int, charge: Charge) -> None:
+    def charge(self, run_id: str, slot: int, charge: Charge, in_order: bool = False) -> None:
         if self._covered is not None and self._covered[:2] == (run_id, slot) and self._covered[2].covers(charge):
             return
-        super().charge(run_id, slot, charge)
+        super().charge(run_id, slot, charge, in_order)
         self._covered = (run_id, slot, charge)

@@ -20,7 +20,7 @@ def levels(multipliers: ArrayLike, at_most: int = LEVELS) -> NDArray[np.float64]
 
     What rounding costs is the rise of 1/z^2, a round's cost but for a factor. With f(x) of the T rounds at cost x, cells of
     width w(x) lose the integral of f w / 2, and w ~ 1 / sqrt(f) loses least: cells of equal integral of sqrt(f), where sorted
-    costs x_1 <= x_2 ... put sqrt((x_{i+1} - x_i) / T) between neighbours.
+    costs x_1 < x_2 < ..., of n_i rounds each, put sqrt(n_i (x_{i+1} - x_i) / T) between neighbours.
 
     Raises InputError unless all multipliers are finite and above 0.
     """
@@ -29,10 +29,10 @@ def levels(multipliers: ArrayLike, at_most: int = LEVELS) -> NDArray[np.float64]
         raise InputError(f"noise multipliers of shape {given.shape}; allowed: one a round, finite and above 0")
     if at_most < 1:
         raise InputError(f"a schedule of {at_most} levels; allowed: 1 or more")
-    values, where = np.unique(given, return_inverse=True)
+    values, where, counts = np.unique(given, return_inverse=True, return_counts=True)
     if len(values) <= at_most:
         return given
-    position = np.concatenate([[0.0], np.cumsum(np.sqrt(-np.diff(values**-2.0)))])
+    position = np.concatenate([[0.0], np.cumsum(np.sqrt(-np.diff(values**-2.0) * counts[1:]))])
     cell = np.minimum((position / position[-1] * at_most).astype(np.int64), at_most - 1)
     first_of_cell = np.searchsorted(cell, cell)  # the smallest multiplier of each cell; cells are ascending
     return values[first_of_cell][where]

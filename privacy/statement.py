@@ -222,12 +222,17 @@ def _mechanism(facts: PrivacyFacts) -> str:
     sent = " Only the sign of the noised number is sent, which adds nothing to the cost." if facts.signs else ""
     root = f"sqrt({facts.scalars}) * " if facts.scalars > 1 else ""
     reach = f"clip/{facts.denominator:g}" if facts.unit == EXAMPLE else "2 * clip"
-    noise = f"discrete Gaussian noise of {facts.noise_multiplier:g} times that"
+    times = f"{facts.noise_multiplier:g}"
+    if facts.largest_multiplier is not None:
+        times += f" to {facts.largest_multiplier:.6g} (fixed for each round before the run)"
+    noise = f"discrete Gaussian noise of {times} times that"
     own = f"standard deviation {facts.noise_std:.4g} per number and device"
+    if facts.largest_multiplier is not None:
+        own += " at least"
     if "receiver" in facts.threat.counts:
-        noise, own = f"the receiver's noise held to {facts.noise_multiplier:g} times that or more", "own noise: none"
+        noise, own = f"the receiver's noise held to {times} times that or more", "own noise: none"
     elif "others" in facts.threat.counts:
-        noise, own = f"discrete Gaussian noise counted as {facts.noise_multiplier:g} times that", f"{own}, or more"
+        noise, own = f"discrete Gaussian noise counted as {times} times that", f"{own}, or more"
     return (
         f"{count} {when}; every example's projected gradient clipped at +-{facts.clip:g} and summed exactly, divided "
         f"by the fixed {facts.denominator:g}; sensitivity {root}{reach}; {noise} ({own}). {charges}{sent}"

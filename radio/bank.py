@@ -7,9 +7,9 @@ checks every slot must pass before a number is read from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,18 +102,25 @@ class RadioBank:
         finally:
             self.mute()
 
-    def slot(self, waves: Mapping[int, NDArray[np.complex128]], length: int) -> NDArray[np.complex128]:
-        """(length,) samples while the devices in `waves` send their wave over and over; nobody: an idle slot."""
+    def slot(
+        self, waves: Mapping[int, NDArray[np.complex128]], length: int, active: Iterable[int] | None = None
+    ) -> NDArray[np.complex128]:
+        """(length,) samples while the devices in `waves` send their wave over and over.
+
+        `active` may send, by default those in `waves`; nobody: an idle slot, without guard. Who of them is silent because of
+        the payload it has changes nothing that the receiver does or writes down.
+        """
+        senders = sorted(waves if active is None else active)
         for device, wave in waves.items():
             self._transmitters[device].transmit(wave, cyclic=True)
-        guard = self.guard_samples if waves else 0
+        guard = self.guard_samples if senders else 0
         heard = self._receiver.receive(guard + length)
         self.mute()
-        together = "pilot" if len(waves) == 1 else "reference"
-        label = "idle" if not waves else together if self._phase == "sound" else "payload"
-        who = {"device": next(iter(waves))} if len(waves) == 1 else {"active": sorted(waves)}
+        together = "pilot" if len(senders) == 1 else "reference"
+        label = "idle" if not senders else together if self._phase == "sound" else "payload"
+        who: dict[str, Any] = {"device": senders[0]} if len(senders) == 1 else {"active": senders}
         start = self._receiver.clock_samples - heard.size
-        mark(self._receiver, label, start, heard.size, guard_samples=guard, **(who if waves else {}))
+        mark(self._receiver, label, start, heard.size, guard_samples=guard, **(who if senders else {}))
         return heard[guard:]
 
     def fault(self, heard: NDArray[np.complex128]) -> str:

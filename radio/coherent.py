@@ -4,8 +4,8 @@ A round is: idle slot, pilot sweeps (`sound`), then one slot for each perturbati
 their tone at complex amplitude precoder * x_k at the same time and the receiver projects the sum once, and a slot of known
 payloads that tells whether the channel is still the sounded one (`aggregate`).
 A device's start offset and phase must hold from its pilot to the payload: one trigger or one time base a round, or, where
-every start is late by an unknown time, one start a round (`hold`): the tone runs on, and pilots and payloads are weights on
-it. Without a shared clock nothing holds; sounding finds the phases moved and the round is an erasure that says so.
+every start is late by an unknown time, one start for many rounds (`radio.held`): the tone runs on, and pilots and payloads are
+weights on it. Without a shared clock nothing holds; sounding finds the phases moved and the round is an erasure that says so.
 
 Frequency-selective channels need no other waveform: see `tone` and decision 11.
 """
@@ -22,13 +22,14 @@ from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import sounded_state
 from radio.converter import Converter
 from radio.errors import InputError
+from radio.held import HeldTones
 from radio.inversion import check_payloads, plan_inversion
 from radio.marker import mark
 from radio.misalignment import csi_variance, mean_projection
 from radio.pilot import PilotSettings
 from radio.radio import Radio, clock_epoch
 from radio.slot_check import REFERENCE_LEVEL, Reference, SlotJudge
-from radio.sounding import LOST_COUNT, Sounding, hold, sound_pilots
+from radio.sounding import LOST_COUNT, Sounding, sound_pilots
 from radio.tone import Tone, phasor
 
 COHERENT = Mode("coherent", "complex", ("own", "others", "receiver"), plan_inversion)
@@ -68,8 +69,8 @@ class CoherentAir:
         max_saturated: fraction of ADC samples at full scale beyond which a slot is erased.
         truncation: default of `plan`: a device below this fraction of the mean gain power is left out.
         reference_tolerance: how far the reference slot may be off, relative, beyond chance; inf: none is sent.
-        hold_samples: None: every pilot and payload is a start of its own. Else one cyclic start a round, this many samples
-            to wait for the last of them, then weights; needs `WeighableRadio`s and a shared clock.
+        hold_samples: None: every pilot and payload is a start of its own. Else one cyclic start, this many samples to wait
+            for the last of them, then weights, from round to round; needs `WeighableRadio`s and a shared clock.
         on_phase: called with (round, "sound" | "air") before each; a simulated medium selects its draws there.
     """
 
@@ -125,15 +126,15 @@ class CoherentAir:
             10.0 ** (distortion_dbc / 10.0),
             max_saturated,
         )
+        self.hold_samples = hold_samples
+        self._held: HeldTones | None = None
         if hold_samples is not None:
             if hold_samples < 0 or offset_prior_hz > 0.0 or offset_range_hz > 0.0:
                 raise InputError(
                     f"hold_samples is {hold_samples} with offset_prior_hz {offset_prior_hz} and offset_range_hz "
                     f"{offset_range_hz}; holding needs at least 0 samples and a shared clock (no offsets to correct)"
                 )
-            for radio in transmitters:
-                hold(radio)
-        self.hold_samples = hold_samples
+            self._held = HeldTones(transmitters, self.tone, hold_samples + guard_samples)
         self._transmitters = list(transmitters)
         self._receiver = receiver
         self._on_phase = on_phase
@@ -158,13 +159,15 @@ class CoherentAir:
                 self.pilots,
                 interference=self.judge.interference,
                 distortion=self.judge.distortion,
-                hold_samples=self.hold_samples,
+                held=self._held,
             )
         except BaseException:
             self.mute()
             raise
-        if self.hold_samples is None:
+        if self._held is None:
             self.mute()
+        elif not sounding.state.quality.all():
+            self._held.distrust()
         self._sounded = (round_index, sounding)
         return sounding.state
 
@@ -190,8 +193,7 @@ class CoherentAir:
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """One slot for each column of `payloads` (K, P). Muted afterwards, whatever happened.
 
-        Held tones run on at weight 0, for the round's next slots, until the next `sound`, `mute` or `close`: that an
-        aggregate is the round's last cannot be known. An error, InputError included, mutes them as well.
+        Held tones run on at weight 0, until `mute` or `close`. An error, InputError included, mutes them as well.
         """
         self._check_open()
         try:
@@ -232,7 +234,7 @@ class CoherentAir:
                     cycles_per_sample=self.tone.cycles_per_sample, tone_start=start,
                 )  # fmt: skip
                 estimate = self.tone.project(heard[self.guard_samples :], start=start)
-                lost = self.hold_samples is not None and clock_epoch(self._receiver) != sounding.clock_epoch
+                lost = self._held is not None and clock_epoch(self._receiver) != sounding.clock_epoch
                 reason = LOST_COUNT if lost else self.judge.fault(heard, start, estimate, sounding, plan)
                 if reason:
                     break
@@ -257,9 +259,14 @@ class CoherentAir:
                 reason = (
                     f"the receive gain was {sounding.receive_gain_db:g} dB in sounding and is {gain_db:g} dB; hold it"
                 )
-            if self.hold_samples is None:
+            if self._held is None:
                 self.mute()
+            else:
+                for k in np.flatnonzero(active):
+                    self._held.weigh(int(k), 0.0)
         if reason:
+            if self._held is not None:
+                self._held.distrust()
             total[:] = variance[:] = snr_db[:] = np.nan
         slots = min(slots, count)
         power = (np.abs(sent[:, :slots]) ** 2).mean(axis=1) if slots else np.zeros(self.devices)
@@ -283,14 +290,11 @@ class CoherentAir:
         Each device turns against its own estimated carrier offset; held tones are weighed and run on.
         """
         length = self.guard_samples + self.tone.window
-        if self.hold_samples is not None:
+        if self._held is not None:
             for k in np.flatnonzero(active):
-                hold(self._transmitters[k]).weigh(complex(amplitudes[k]))
+                self._held.weigh(int(k), complex(amplitudes[k]))
             heard = self._receiver.receive(length)
-            start = (self._receiver.clock_samples - self.tone.window) % self.tone.window
-            for k in np.flatnonzero(active):
-                hold(self._transmitters[k]).weigh(0.0)
-            return heard, start
+            return heard, (self._receiver.clock_samples - self.tone.window) % self.tone.window
         elapsed = self._receiver.clock_samples - sounding.reference
         base = self.tone.samples(length)
         for k in np.flatnonzero(active):
@@ -305,7 +309,7 @@ class CoherentAir:
 
     def _silence(self) -> None:
         """Mute after a failure; held tones do not come back without another sounding."""
-        if self.hold_samples is not None:
+        if self._held is not None:
             self._sounded = None
         self.mute()
 

@@ -231,7 +231,7 @@ class EnergyAir:
     ) -> SlotPower:
         phases = random_phases(self._seed, self.devices, self.window, "payload", round_index, p, s)
         waves = {int(k): amplitudes[k] * phases[k] for k in active if amplitudes[k] > 0.0}
-        heard = self._bank.slot(waves, self.window)
+        heard = self._bank.slot(waves, self.window, [int(k) for k in active])
         if fault := self._bank.fault(heard):
             return SlotPower(math.nan, math.nan, fault)
         full = float(active.size) * plan.alignment

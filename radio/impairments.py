@@ -9,7 +9,8 @@ their image by 30 to 50 dB; a transmission started over USB begins 5 to 50 ms af
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 from radio.errors import InputError
 
@@ -86,3 +87,24 @@ class Impairments:
 
 
 NONE = Impairments()
+
+
+def switched(base: Impairments, changes: Mapping[str, float | bool]) -> Impairments:
+    """`base` with other values of the settings named in `changes`; False puts out a leak (`lo_leakage_dbfs`, `dc_offset_dbfs`).
+
+    Raises InputError for names and values that there are not.
+    """
+    values: dict[str, float | bool | None] = {}
+    defaults = {field.name: field.default for field in fields(Impairments)}
+    for name, value in changes.items():
+        if name not in defaults:
+            raise InputError(f"{name!r} is no impairment; allowed: {', '.join(defaults)}")
+        if value is False and defaults[name] is None:
+            values[name] = None
+        elif isinstance(value, bool) != isinstance(defaults[name], bool):
+            raise InputError(
+                f"{name} is {value}; allowed: {'true or false' if isinstance(defaults[name], bool) else 'a number'}"
+            )
+        else:
+            values[name] = value
+    return replace(base, **values)  # type: ignore[arg-type]

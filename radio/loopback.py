@@ -19,7 +19,7 @@ class LoopbackRadio:
             raise InputError(f"device is {device}; the medium has devices 0 to {medium.devices - 1}")
         self._medium = medium
         self._device = device
-        self._closed = False
+        self._closed = self._cyclic = False
         self.lo_hz = medium.lo_hz if lo_hz is None else lo_hz
         self.transmit_gain_db = 0.0
         self.receive_gain_db = 0.0
@@ -50,6 +50,11 @@ class LoopbackRadio:
         if samples.ndim != 1 or samples.size == 0:
             raise InputError(f"samples have shape {samples.shape}; a vector of at least one sample is needed")
         self._medium.transmit(self._device, samples, cyclic, self.transmit_gain_db)
+        self._cyclic = cyclic
+
+    @property
+    def holding(self) -> bool:
+        return self._cyclic and self._device in self._medium.on_air
 
     def weigh(self, value: complex) -> None:
         if self._closed:

@@ -3,7 +3,7 @@ at symbol fidelity the exact statistics of the same receivers over flat fading a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from radio.coherent import COHERENT
 from radio.energy import ENERGY
 from radio.errors import InputError
 from radio.ideal import IDEAL, IdealAir
+from radio.impairments import switched
 from radio.mapping import MappingName
 from radio.radio import Radio
 from radio.surroundings import PROFILE_NAMES, Surroundings, from_profile, from_settings
@@ -52,6 +53,7 @@ def open_air(
     window: int = 4096,
     pilot_window: int | None = None,
     truncation: float = 0.1,
+    impairments: Mapping[str, float | bool] | None = None,
     listen: Callable[[Radio], Radio] | None = None,
     **settings: Any,
 ) -> Air:
@@ -69,6 +71,7 @@ def open_air(
         window: samples of the air that a scalar takes (of each device, in tdma).
         pilot_window: samples of a pilot; default `window`.
         truncation: a device below this fraction of the mean gain power is left out.
+        impairments: of the radios, by the names of `radio.impairments.Impairments`, beside or in place of the profile's.
         listen: what the receiver is wrapped in, for example a recorder; called at sample fidelity only.
         **settings: of `from_settings`.
 
@@ -84,13 +87,13 @@ def open_air(
     if mode == "ideal":
         return IdealAir(devices)
     place = surroundings(devices, seed, profile=profile, shared_clock=shared_clock, window=window, **settings)
-    place = replace(place, listen=listen)
+    place = replace(place, listen=listen, impairments=switched(place.impairments, impairments or {}))
     pairing: MappingName = "signed" if mapping == "reed" else mapping
     average = mapping == "reed"
     if fidelity == "symbol":
         if place.impairments.burst_rate_hz > 0.0 or place.channel.tap_delays_s:
             raise InputError(
-                f"profile {profile!r} has echoes and bursts of interference, which radio.fidelity = 'symbol' cannot represent; "
+                "radio.fidelity = 'symbol' cannot represent echoes and bursts of interference, which profile pluto-room has; "
                 "take radio.fidelity = 'sample', or a profile with flat gains: textbook, pluto-bench"
             )
         symbols = place.symbols()

@@ -162,8 +162,14 @@ class _Pilots:
     points: NDArray[np.complex128]
 
     @property
-    def level_db(self) -> float:
-        return float(dbfs(np.array([np.mean(np.abs(self.points.mean(axis=1)) ** 2)]))[0])
+    def power(self) -> float:
+        return float(np.mean(np.abs(self.points.mean(axis=1)) ** 2))
+
+    @property
+    def turns(self) -> bool:
+        """Its phase goes round within a pilot: neighbouring blocks agree, all of them do not."""
+        neighbours = np.abs((self.points[:, 1:] * self.points[:, :-1].conj()).mean(axis=1))
+        return self.power < 0.5 * float(neighbours.mean())
 
 
 def constellation(recording: Recording) -> Picture | None:
@@ -172,10 +178,12 @@ def constellation(recording: Recording) -> Picture | None:
     found = _pilots(recording)
     if not found:
         return None
-    levels = [pilots.level_db for pilots in found]
+    levels = dbfs(np.array([pilots.power for pilots in found]))
     everyone = f"Pilots of {len(found)} devices" if len(found) > 1 else f"Pilots of device {found[0].device}"
     span = f"{_db(min(levels))}FS to {_db(max(levels))}FS" if len(found) > 1 else f"{_db(levels[0])}FS"
     title = f"{everyone}, received at {span}."
+    if turning := sum(pilots.turns for pilots in found):
+        title = f"{everyone}: of {turning} the phase turns by carrier offset."
     sweeps = max(len(pilots.points) for pilots in found)
     few = len(found) <= MOST_COLOURS
     heard = np.concatenate([p.points.ravel() if few else p.points.mean(axis=1) for p in found])

@@ -58,6 +58,11 @@ class WeighableRadio(Radio, Protocol):
     such a stage behind the DMA (`calibscale`, `calibphase` of the transmit channels).
     """
 
+    @property
+    def holding(self) -> bool:
+        """Whether a cyclic transmission runs: not after a mute, nor where the radio was lost since it began."""
+        ...
+
     def weigh(self, value: complex) -> None:
         """Send `value` times the samples handed to `transmit`; settled within a guard time of milliseconds."""
         ...

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import ChannelState
-from radio.errors import InputError
+from radio.held import HeldTones
 from radio.marker import mark
 from radio.offset import OffsetEstimate, acquire_offset
 from radio.outlier import noise_limit
 from radio.pilot import GainEstimate, PilotSettings, estimate_gain, saturated_fraction
 from radio.pilot_check import NO_CLOCK, REMEDY, DevicePilots, Movement, PilotJudge
-from radio.radio import Radio, WeighableRadio, clock_epoch
+from radio.radio import Radio, clock_epoch
 from radio.tone import Tone
 
 LOST_COUNT = "the receiver lost count of its samples, and with it the phase of the tones that were held"
@@ -100,15 +100,6 @@ class _Captures:
     saturated: NDArray[np.bool_]
 
 
-def hold(radio: Radio) -> WeighableRadio:
-    """The radio as one whose cyclic transmission can be scaled, or InputError."""
-    if not isinstance(radio, WeighableRadio):
-        raise InputError(
-            "hold is set, but a radio cannot scale a running transmission (`weigh`); unset hold and trigger every start"
-        )
-    return radio
-
-
 def sound_pilots(
     transmitters: Sequence[Radio],
     receiver: Radio,
@@ -117,30 +108,25 @@ def sound_pilots(
     *,
     interference: float,
     distortion: float,
-    hold_samples: int | None = None,
+    held: HeldTones | None = None,
 ) -> Sounding:
     """One slot with everybody off, then the sweeps. Depends on no data.
 
     Args:
-        transmitters: the K devices' radios, muted before; muted after, too, unless they hold.
+        transmitters: the K devices' radios; muted before and after, unless they hold.
         receiver: the radio that listens.
         tone: the payload's tone; pilots use its frequency so that a start offset turns both by the same phase.
         settings: see there.
         interference: ratio of residual power to noise beyond which a pilot is not trusted.
         distortion: part of the signal's power that may appear as residual without being called interference.
-        hold_samples: None: every pilot is a start of its own. Else all devices begin to send the tone cyclically, are
-            weighed to nothing, and after this many samples every pilot is a weight of 1 on it.
+        held: None: every pilot is a start of its own. Else it is a weight of 1 on a tone that runs.
     """
     receive_gain_db = receiver.receive_gain_db
-    for radio in transmitters:
-        radio.mute()
-    guard = settings.guard_samples
-    if hold_samples is not None:
+    if held is not None:
+        held.ensure(receiver)
+    else:
         for radio in transmitters:
-            radio.transmit(tone.samples(tone.window), cyclic=True)
-            hold(radio).weigh(0.0)
-        if hold_samples + guard > 0:
-            receiver.receive(hold_samples + guard)
+            radio.mute()
     idle_samples = receiver.receive(tone.window)
     epoch = clock_epoch(receiver)
     mark(receiver, "idle", receiver.clock_samples - tone.window, tone.window)
@@ -158,10 +144,10 @@ def sound_pilots(
         )
         idle_fault = f"interference: with everybody off a carrier is {above:.1f} dB above the noise in the tone's bin"
     dc = idle.dc if abs(idle.dc) ** 2 > 16.0 * noise_variance / tone.window else 0j
-    captures = _sweep(transmitters, receiver, tone, settings, hold_samples is not None)
+    captures = _sweep(transmitters, receiver, tone, settings, held)
     if receiver.receive_gain_db != receive_gain_db:
         idle_fault = idle_fault or "the receive gain moved while sounding; switch automatic gain control off"
-    if hold_samples is not None and clock_epoch(receiver) != epoch:
+    if held is not None and clock_epoch(receiver) != epoch:
         idle_fault = idle_fault or LOST_COUNT
     reference = receiver.clock_samples
     judge = PilotJudge(settings, tone, idle, noise_variance, interference, distortion, receiver.rate_sps)
@@ -250,7 +236,7 @@ def sound_pilots(
 
 
 def _sweep(
-    transmitters: Sequence[Radio], receiver: Radio, tone: Tone, settings: PilotSettings, held: bool
+    transmitters: Sequence[Radio], receiver: Radio, tone: Tone, settings: PilotSettings, held: HeldTones | None
 ) -> _Captures:
     devices, guard = len(transmitters), settings.guard_samples
     length = guard + settings.window
@@ -262,10 +248,10 @@ def _sweep(
     saturated = np.zeros(devices, dtype=bool)
     for sweep in range(settings.repeats):
         for k, radio in enumerate(transmitters):
-            if held:
-                hold(radio).weigh(1.0)
+            if held is not None:
+                held.weigh(k, 1.0)
                 heard = receiver.receive(length)
-                hold(radio).weigh(0.0)
+                held.weigh(k, 0.0)
                 begin = receiver.clock_samples - settings.window
                 tones[k].append(tone.samples(settings.window, int(begin) % tone.window))
             else:
@@ -278,7 +264,7 @@ def _sweep(
             mark(
                 receiver, "pilot", int(begin) - guard, length,
                 device=k, sweep=sweep, guard_samples=guard, cycles_per_sample=tone.cycles_per_sample,
-                tone_start=int(begin) % tone.window if held else guard,
+                tone_start=int(begin) % tone.window if held is not None else guard,
             )  # fmt: skip
             saturated[k] |= saturated_fraction(heard) > settings.max_saturated
             pilots[k, sweep] = heard[guard:]

@@ -28,7 +28,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -151,6 +151,19 @@ class StationFile(_Section):
         """Largest carrier offset between two radios: both crystals at their worst; 0 with one reference."""
         return 0.0 if self.station.clock == "shared" else 2e-6 * self.station.crystal_ppm * self.station.lo_hz
 
+    def cell(self, transmitters: Sequence[Radio], receiver: Radio) -> Cell:
+        """These radios with the station's starts, gain and offsets, for the airs; see `radio.cell`."""
+        station = self.station
+        return Cell(
+            transmitters,
+            receiver,
+            rate_sps=station.rate_sps,
+            guard_samples=int(station.start_lag_s * station.rate_sps) + EDGE_SAMPLES,
+            late_starts=True,
+            receive_gain_db=station.receive_gain_db,
+            offset_max_hz=self.offset_max_hz,
+        )
+
 
 @dataclass(frozen=True)
 class OpenStation:
@@ -161,18 +174,15 @@ class OpenStation:
     receiver: PlutoRadio
     listen: Callable[[Radio], Radio] | None = None
 
+    @property
+    def radios(self) -> tuple[PlutoRadio, ...]:
+        """All of them, transmitters first."""
+        return (*self.transmitters, self.receiver)
+
     def cell(self) -> Cell:
         """For the airs; see `radio.cell`."""
-        station = self.file.station
-        return Cell(
-            self.transmitters,
-            self.receiver if self.listen is None else self.listen(self.receiver),
-            rate_sps=station.rate_sps,
-            guard_samples=int(station.start_lag_s * station.rate_sps) + EDGE_SAMPLES,
-            late_starts=True,
-            receive_gain_db=station.receive_gain_db,
-            offset_max_hz=self.file.offset_max_hz,
-        )
+        receiver = self.receiver if self.listen is None else self.listen(self.receiver)
+        return self.file.cell(self.transmitters, receiver)
 
     def metadata(self) -> dict[str, Any]:
         """For a run's record."""
@@ -186,7 +196,7 @@ class OpenStation:
     def close(self) -> None:
         """Silence and close every radio, even if one of them fails to obey; then report the first failure."""
         failure: Exception | None = None
-        for radio in (*self.transmitters, self.receiver):
+        for radio in self.radios:
             try:
                 radio.close()
             except Exception as error:

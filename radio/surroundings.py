@@ -166,16 +166,31 @@ def from_settings(
     rician_k_db: float = 6.0,
     path_loss_db: float | Sequence[float] = 0.0,
     coherence_rounds: int = 1,
+    doppler_hz: float = 0.0,
+    round_s: float = 0.0,
+    tap_delays_s: Sequence[float] = (),
+    tap_powers_db: Sequence[float] = (),
     offset_hz: float = 0.0,
     timing_samples: float = 0.0,
     dac_bits: int | None = 12,
     adc_bits: int | None = 12,
     rate_sps: float = 1e6,
 ) -> Surroundings:
-    """Flat fading, white noise, residual offset, late starts; `snr_db` as `noise_variance_of` with this window."""
+    """Fading (see `Fading`), white noise, residual offset, late starts; `snr_db` as `noise_variance_of` with this window."""
     if not math.isfinite(snr_db):
         raise InputError(f"snr_db is {snr_db}; a finite number of dB is needed (air = ideal has no noise)")
-    channel = Fading(devices, seed, fading, rician_k_db, path_loss_db, coherence_rounds)
+    channel = Fading(
+        devices,
+        seed,
+        fading,
+        rician_k_db,
+        path_loss_db,
+        coherence_rounds,
+        doppler_hz=doppler_hz,
+        round_s=round_s,
+        tap_delays_s=tuple(tap_delays_s),
+        tap_powers_db=tuple(tap_powers_db),
+    )
     noise_variance = noise_variance_of(snr_db, window, float(channel.mean_power.mean()))
     return Surroundings(
         channel,

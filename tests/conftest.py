@@ -1,7 +1,8 @@
 """Which tests can run on this machine, and what every test shares.
 
 Tests marked `data` need the shared data folder (`PAIRZERO_DATA`, default `../shared/data` from the project's root),
-tests marked `gpu` a CUDA device. Where that is missing they are deselected, and the summary says how many and why.
+tests marked `gpu` a CUDA device, tests marked `libiio` the system's libiio 0.2x and its Python bindings. Where that is
+missing they are deselected, and the summary says how many and why.
 `PAIRZERO_REQUIRE_DATA=1` makes it an error when no `data` test passed: CI sets it where the folder is there, so that a
 wrong path cannot turn those tests off silently.
 """
@@ -39,6 +40,17 @@ def cuda_is_available() -> bool:
     return torch.cuda.is_available()
 
 
+def why_no_libiio() -> str:
+    """What keeps the Plutos' driver from loading, or ""."""
+    from radio.pluto.driver import DriverError, load
+
+    try:
+        load()
+    except DriverError as error:
+        return str(error)
+    return ""
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The shared data folder. Asking for it marks the test `data`."""
@@ -54,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "data_root" in getattr(item, "fixturenames", ()) and item.get_closest_marker("data") is None:
             item.add_marker("data")
-    marked = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("data", "gpu")}
+    marked = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("data", "gpu", "libiio")}
     reasons = {}
     if marked["data"] and not data_folder().is_dir():
         reasons["data"] = f"no data at {data_folder()} (PAIRZERO_DATA)"
@@ -62,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"PAIRZERO_REQUIRE_DATA is set, but there is {reasons['data']}")
     if marked["gpu"] and not cuda_is_available():
         reasons["gpu"] = "no CUDA device"
+    if marked["libiio"] and (why := why_no_libiio()):
+        reasons["libiio"] = why
     left_out = {item for mark in reasons for item in marked[mark]}
     if left_out:
         config.stash[NOTES] += [f"deselected {len(marked[m])} tests marked {m}: {why}" for m, why in reasons.items()]

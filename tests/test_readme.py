@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from fl import cli
+from fl import cli, first_order
+from radio.pluto.permit import FULL_SCALE_DBM
+from radio.station import load_station
 
 ROOT = Path(__file__).parent.parent
-SMALL = ["--set", "learning.rounds=3", "--set", "task.test_examples=40", "--set", "task.examples_per_device=50"]
+SMALL = [
+    part
+    for setting in ("learning.rounds=3", "learning.batch=4", "task.test_examples=40", "task.examples_per_device=50")
+    for part in ("--set", setting)
+]
 BY_CI = {"make demo", "make test"}  # .ci/run runs these two as they stand
+VIRTUAL = re.compile(r"ip:127\.[\d.]+")  # address of a unit of `pairzero emulate` without --port
 
 
 def commands(page: str) -> list[str]:
@@ -57,32 +67,64 @@ def shrink(command: str, folder: Path) -> list[str]:
         if "examples/sst2.toml" in words:
             extra += ["--out", "runs/sst2"]
         return [*words, *extra]
+    if words[1] == "plan":
+        return [*words, *SMALL]
+    if words[1:3] == ["privacy", "plan"]:
+        return [*words, "--set", "privacy.unit=device"]  # closed form: sampled rounds take seconds a point
     if words[1] == "pretrain":
         return [*words, "--tokens", "4096", "--width", "32", "--heads", "2", "--vocabulary", "400", "--sequence", "32"]
+    if words[1:3] == ["radio", "tone"]:
+        return [*words, "--seconds", "0.1"]
     return words
 
 
+class Emulators:
+    """`pairzero emulate ... &` of the pages, on free ports: other tests on this machine have units of their own."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._uris: dict[str, str] = {}
+
+    def start(self, words: list[str]) -> None:
+        """Returns once the units are ready. From now on the addresses that they have on the page stand for them."""
+        command = [sys.executable, "-m", "fl.cli", *words[1:], "--host", "127.0.0.1", "--port", "0"]
+        served = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+        self._stack.enter_context(served)
+        self._stack.callback(served.terminate)
+        assert served.stdout is not None
+        heard = list(iter(served.stdout.readline, "ready\n")) if served.poll() is None else []
+        assert served.poll() is None, f"{words}: {heard}"
+        network, _, first = (words[words.index("--host") + 1] if "--host" in words else "127.0.0.2").rpartition(".")
+        self._uris |= {f"ip:{network}.{int(first) + k}": line.split()[0] for k, line in enumerate(heard)}
+
+    def translate(self, words: list[str], folder: Path) -> list[str]:
+        """The words with the units' addresses in place of the page's, also in the station file that they name."""
+        made: list[str] = []
+        for before, word in zip(["", *words], words, strict=False):
+            if before == "--local":
+                made[-1:] = [part for k in range(int(word)) for part in ("--uri", f"ip:127.0.0.{2 + k}")]
+            elif before == "--station":
+                copy = folder / f"on-free-ports-{Path(word).name}"
+                copy.write_text(self._here(Path(word).read_text(encoding="utf-8")), encoding="utf-8")
+                made.append(str(copy))
+            else:
+                made.append(word)
+        return [self._here(word) if VIRTUAL.fullmatch(word) else word for word in made]
+
+    def _here(self, text: str) -> str:
+        return VIRTUAL.sub(lambda found: self._uris[found[0]], text)
+
+
 @pytest.fixture
-def background() -> Iterator[Callable[[list[str]], None]]:
-    """Starts a command that serves until it is interrupted, and waits until it says that it is ready."""
+def emulators() -> Iterator[Emulators]:
     with ExitStack() as stack:
-
-        def start(arguments: list[str]) -> None:
-            command = [sys.executable, "-m", "fl.cli", *arguments]
-            served = subprocess.Popen(
-                command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-            )
-            stack.enter_context(served)
-            stack.callback(served.terminate)
-            assert served.stdout is not None
-            heard = list(iter(served.stdout.readline, "ready\n")) if served.poll() is None else []
-            assert served.poll() is None, f"{arguments}: {heard}"
-
-        yield start
+        yield Emulators(stack)
 
 
 def test_every_command_of_the_pages_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, background: Callable[[list[str]], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], emulators: Emulators
 ) -> None:
     found = commands("README.md") + commands("hardware.md")
     assert set(found) >= BY_CI
@@ -91,11 +133,14 @@ def test_every_command_of_the_pages_runs(
     sentences(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        first_order, "first_order_accuracy", partial(first_order.first_order_accuracy, steps=2, batch=8)
+    )
     for command in ours:
         if command.endswith("&"):
-            background(shlex.split(command)[1:-1])
+            emulators.start(shlex.split(command)[:-1])
             continue
-        monkeypatch.setattr(sys, "argv", shrink(command, tmp_path))
+        monkeypatch.setattr(sys, "argv", emulators.translate(shrink(command, tmp_path), tmp_path))
         with pytest.raises(SystemExit) as ended:
             cli.main()
         shown = capsys.readouterr()
@@ -104,6 +149,40 @@ def test_every_command_of_the_pages_runs(
     assert (exported / "config.json").is_file() and (exported / "model.safetensors").is_file()
     assert (tmp_path / "runs" / "short" / "report.html").is_file()
     assert (tmp_path / "runs" / "pretrained" / "model.safetensors").is_file()
+
+
+def test_the_link_budget_of_the_page_is_that_of_the_station_file() -> None:
+    page = (ROOT / "hardware.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| *(\d*) *\| ([-+]\d+) \|$", page, re.MULTILINE)
+    level = {name: int(after) for name, _, after in rows}
+    station = load_station(ROOT / "examples" / "stations" / "bench.toml")
+    assert rows[0][::2] == ("full-scale tone, transmit gain 0 dB", f"{FULL_SCALE_DBM:+g}")
+    for (_, _, before), (name, loss, after) in pairwise(rows):
+        assert int(before) - int(loss) == int(after), name
+    assert all(station.eirp_dbm(device) == level["attenuator"] for device in station.device)
+
+
+def texts() -> set[str]:
+    """Every literal text of the program, split at what it fills in."""
+    found: set[str] = set()
+    for folder in ("radio", "fl", "privacy"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.add(node.value)
+    return found
+
+
+def test_the_messages_of_the_troubleshooting_table_are_the_programs_own() -> None:
+    page = (ROOT / "hardware.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Troubleshooting\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if " | " in line]
+    quoted = [message for row in rows for message in re.findall(r"`([^`]+)`", row[1])]
+    assert len(quoted) >= 25
+    known = texts()
+    for message in quoted:
+        for part in message.split("…"):
+            assert any(part.strip() in text for text in known), f"nothing prints {part.strip()!r} ({message})"
 
 
 def test_no_placeholder_is_left_on_a_page() -> None:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from fl import session
 from fl.config import Experiment
+from fl.learning_rate import rate_at
 from fl.likelihood import Encoded, OptionLikelihood, Score, evaluate
 from fl.replica import Replica
-from fl.rounds import rate_at, round_seed
+from fl.rounds import round_seed
 from fl.tasks.task import Task
 from radio.errors import InputError
 from radio.streams import stream, stream_seed

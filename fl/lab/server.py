@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,16 @@ class Server(Execution):
         self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool, setup: Setup, say: Callable[[str], None]
     ) -> None:
         learning, run = folder.experiment.learning, folder.experiment.run
-        for key, value, allowed in (
+        settings: tuple[tuple[str, object, object], ...] = (
             ("learning.local_steps", learning.local_steps, 1),
             ("run.record_every", run.record_every, 0),
-        ):
+            ("privacy.schedule", folder.experiment.privacy.schedule, "constant"),
+        )
+        for key, value, allowed in settings:
             if value != allowed:
-                raise InputError(f"{key} = {value} is for runs in one process (pairzero run); lab mode takes {allowed}")
+                raise InputError(
+                    f"{key} = {value!r} is for runs in one process (pairzero run); lab mode takes {allowed!r}"
+                )
         self.setup, self.say = setup, say
         self.link = ServerLink(setup.listen, load_server(setup.keys), say)
         try:
@@ -94,8 +99,10 @@ class Server(Execution):
     def _build_devices(self, ledgers: Path) -> list[Device]:
         return []
 
-    def _open_air(self, listen: Callable[[Radio], Radio] | None) -> Air:
-        return LabAir(self.experiment, parse(self.setup.listen)[0], self.setup.keys, self._present)
+    def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Air:
+        air = LabAir(self.experiment, parse(self.setup.listen)[0], self.setup.keys, self._present)
+        leaving.callback(air.close)
+        return air
 
     def _present(self) -> NDArray[np.bool_]:
         return self.transport.present()

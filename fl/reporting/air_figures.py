@@ -69,7 +69,7 @@ def sums(air: AirLog) -> Plot:
 
 
 def error(air: AirLog) -> Plot:
-    """Aggregation error in dB over rounds, by stretches and accumulated, beside what the receiver's noise predicts."""
+    """Aggregation error in dB over rounds, by stretches and accumulated, beside what the receiver predicts."""
     name, title = "error", "Aggregation error over rounds."
     rows = np.flatnonzero(air.heard.any(axis=1))
     if not len(rows):
@@ -102,15 +102,16 @@ def error(air: AirLog) -> Plot:
         )
         axes.plot(rounds[shown], running, color=BLUE, label="running, from the start")
         if predicted.any():
-            axes.plot(middle, level(predicted), color=ORANGE, linewidth=1.2, label="receiver noise alone")
+            axes.plot(middle, level(predicted), color=ORANGE, linewidth=1.2, label="predicted by the receiver")
         axes.set_ylabel("error / true sum (dB)")
         rounds_axis(axes, rounds)
 
     signal = np.where(heard & np.isfinite(air.signal[rows]), air.signal[rows], truth)
     noise = ratio_db(float(((truth - signal) ** 2).sum()), float((signal**2).sum()))
     caption = (
-        f"A stretch is {_stretch(cut)}. The orange line is what the receiver predicts from its noise; "
-        "a gap above it is misalignment or interference."
+        f"A stretch is {_stretch(cut)}. The orange line is what the receiver predicts: its noise and, "
+        "in coherent mode, the channel estimates' errors for payloads of full size (too much where they are smaller). An error "
+        "above it is misalignment or interference."
     )
     if math.isfinite(noise):
         caption += f" For scale: the devices' own privacy noise is {decibels(noise)} relative to the sum before noise."

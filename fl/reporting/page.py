@@ -16,9 +16,11 @@ from fl.reporting.facts import completed, epsilon_points, privacy_state
 from fl.reporting.radio_figures import captures
 from fl.reporting.run_files import Evaluations, RunFiles, evaluations, read_run
 from fl.reporting.sentences import device_rows, headline, in_words, sent_rows, threat_rows
+from fl.reporting.station_table import station_part
 from fl.reporting.style import Plot
 from fl.reporting.wording import flat
 from fl.run_folder import write_atomic
+from fl.station_log import sessions_of
 
 NOT_PRIVATE = "NOT PRIVATE: drawn from truths that only a simulation knows; at the bench no device reveals them."
 
@@ -64,6 +66,7 @@ def render_report(run: RunFiles) -> str:
         threats=threat_rows(run.summary.get("privacy") or {}),
         notice=run.notice or NOT_PRIVATE,
         devices=device_rows(run.air),
+        station=station_part(sessions_of(run.path)),
         config={section: flat(values) for section, values in run.config.items() if isinstance(values, dict)},
         provenance=[
             (title, flat(values))

@@ -78,7 +78,8 @@ def headline(known: dict[str, Any], state: str) -> list[dict[str, str]]:
         {
             "label": "Peak memory",
             "value": f"{memory:,.0f} MiB" if memory else ABSENT,
-            "note": f"resident, whole simulation: {devices(known.get('devices'))}, radio and libraries"
+            "note": f"resident, {'this process' if known.get('station') else 'whole simulation'}: "
+            f"{devices(known.get('devices'))}, radio and libraries"
             if memory
             else later,
         },

@@ -64,18 +64,20 @@ def bound(rounds: int, contraction: float, start: float, one_round: float) -> fl
     return a ** (2 * rounds) * start + one_round * spread**2
 
 
-def excess_db(snr: ArrayLike, contraction: float) -> float:
+def excess_db(snr: ArrayLike, contraction: float, rates: ArrayLike = 1.0) -> float:
     """How far the weighted error of a schedule u_t, (T,), is from the best of the same total SNR if the true factor is A, dB.
 
     sum_t w_t / u_t against ( sum_t sqrt(w_t) )^2 / sum_t u_t.
+
+    rates  (T,) learning rates eta_t, where they vary: weights are eta_t^2 A^(T-t)
     """
     u = np.asarray(snr, dtype=np.float64)
-    w = round_weights(u.size, contraction)
+    w = round_weights(u.size, contraction) * np.asarray(rates, dtype=np.float64) ** 2
     with np.errstate(divide="ignore"):
         return float(10.0 * np.log10((w / u).sum() * u.sum() / np.sqrt(w).sum() ** 2))
 
 
-def sensitivity_db(snr: ArrayLike, contraction: float, factor: float = 2.0) -> float:
+def sensitivity_db(snr: ArrayLike, contraction: float, factor: float = 2.0, rates: ArrayLike = 1.0) -> float:
     """Loss of the schedule, dB, if 1 - A is really `factor` times smaller than `contraction` says.
 
     Beyond what it loses where the assumed A is right, so that caps of the channel do not count. If A is smaller than
@@ -84,12 +86,12 @@ def sensitivity_db(snr: ArrayLike, contraction: float, factor: float = 2.0) -> f
     _check_contraction(contraction)
     if not factor >= 1.0:
         raise InputError(f"factor is {factor!r}; allowed: 1 or more")
-    return excess_db(snr, 1.0 - (1.0 - contraction) / factor) - excess_db(snr, contraction)
+    return excess_db(snr, 1.0 - (1.0 - contraction) / factor, rates) - excess_db(snr, contraction, rates)
 
 
-def sensitivity_warning(snr: ArrayLike, contraction: float) -> str:
+def sensitivity_warning(snr: ArrayLike, contraction: float, rates: ArrayLike = 1.0) -> str:
     """What to tell somebody whose schedule, (T,) SNR, hangs on A; "" for one that does not."""
-    lost = sensitivity_db(snr, contraction)
+    lost = sensitivity_db(snr, contraction, rates=rates)
     if lost <= WARN_DB:
         return ""
     u: Floats = np.asarray(snr, dtype=np.float64)

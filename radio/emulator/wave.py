@@ -75,6 +75,11 @@ class Wave:
         return self.stage.apply(self.codes)
 
     @cached_property
+    def silent(self) -> bool:
+        """Nothing of it reaches the DAC: weighed to nothing, for example."""
+        return not any(self.stage) or not self.corrected.any()
+
+    @cached_property
     def analog(self) -> NDArray[np.complex128]:
         """(N,) the DAC's output."""
         return converted(self.corrected)

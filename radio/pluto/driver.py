@@ -32,7 +32,7 @@ _WORDS = {
     errno.ETIMEDOUT: "no answer within the timeout; unplug the unit and plug it in again",
     errno.EHOSTUNREACH: "no route to it; check the unit's USB network interface and its config.txt",
     errno.ENETUNREACH: "no route to it; check the unit's USB network interface and its config.txt",
-    errno.ENXIO: "no such address; allowed: ip:HOST, ip:HOST:PORT, usb:BUS.DEVICE.INTERFACE (pairzero radio find)",
+    errno.ENXIO: "no such address; allowed: ip:HOST, ip:HOST:PORT, usb:BUS.DEVICE.INTERFACE, a serial (pairzero radio find)",
     errno.ENODEV: "no such unit; list those there are with: pairzero radio find",
     errno.ENOENT: "no such unit or attribute; list the units with: pairzero radio find",
     errno.ENOSYS: "this libiio was built without that kind of address; allowed: ip:HOST, usb:BUS.DEVICE.INTERFACE",

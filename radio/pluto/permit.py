@@ -76,6 +76,12 @@ class TransmitPermit:
 class DutyMeter:
     """Seconds on the air in a sliding window.
 
+    On the air is what sends something. A tone held at weight 0 is off: what is left of it is the LO's leakage, tens of dB
+    below the permitted power.
+
+    Transmissions that begin within a thousandth of the window are kept as one; of it, as much counts as can lie in the
+    window, so that the sum is exact or too large.
+
     Args:
         permit: whose duty counts.
         now: monotonic seconds.
@@ -84,7 +90,9 @@ class DutyMeter:
     def __init__(self, permit: TransmitPermit, now: Callable[[], float] = time.monotonic) -> None:
         self._permit = permit
         self._now = now
-        self._past: deque[tuple[float, float]] = deque()
+        self._past: deque[tuple[float, float, float]] = (
+            deque()
+        )  # first start, last stop, seconds between them on the air
         self._since: float | None = None
 
     def on(self) -> None:
@@ -92,9 +100,14 @@ class DutyMeter:
             self._since = self._now()
 
     def off(self) -> None:
-        if self._since is not None:
-            self._past.append((self._since, self._now()))
-            self._since = None
+        if self._since is None:
+            return
+        start, stop = self._since, self._now()
+        self._since, spent = None, stop - start
+        if self._past and start - self._past[-1][0] < self._permit.duty_period_s / 1000.0:
+            start, _, before = self._past.pop()
+            spent += before
+        self._past.append((start, stop, spent))
 
     @property
     def left_s(self) -> float:
@@ -103,15 +116,17 @@ class DutyMeter:
         begin = now - self._permit.duty_period_s
         while self._past and self._past[0][1] <= begin:
             self._past.popleft()
-        used = sum(stop - max(start, begin) for start, stop in self._past)
+        used = sum(min(spent, stop - begin) for _, stop, spent in self._past)
         if self._since is not None:
             used += now - max(self._since, begin)
         return self._permit.duty * self._permit.duty_period_s - used
 
     def check(self, name: str, seconds: float = 0.0) -> None:
         """Raises PermitError if `seconds` more are not permitted now, or if the allowance is used up."""
+        if self._permit.duty >= 1.0:
+            return
         left = self.left_s
-        if self._permit.duty < 1.0 and (left <= 0.0 or seconds > left):
+        if left <= 0.0 or seconds > left:
             raise PermitError(
                 f"{name}: the permitted duty of {100.0 * self._permit.duty:g} % of {self._permit.duty_period_s:g} s leaves "
                 f"{max(left, 0.0):.3g} s; wait, or send less often"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 
 from radio.pluto.driver import PlutoError, load
 from radio.pluto.unit import RANGED, Range, Unit
+
+Scan = Callable[[], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Probe:
     devices: tuple[str, ...]
 
 
-def scan() -> list[str]:
-    """Addresses of Plutos on USB and, where a name service runs, on the network.
+def scan() -> dict[str, str]:
+    """Addresses of Plutos on USB and, where a name service runs, on the network, each with libiio's description.
 
     Each backend is asked alone: one that fails, as the network's does without Avahi, would hide the others' units.
     """
@@ -52,7 +55,7 @@ def scan() -> list[str]:
         # libiio's own complaint about a missing name service goes to standard error whatever one does.
         with suppress(OSError):
             found |= _scan_backend(iio, backend)
-    return sorted(uri for uri, text in found.items() if "pluto" in text.lower() or "ad936" in text.lower())
+    return {u: text for u, text in sorted(found.items()) if "pluto" in text.lower() or "ad936" in text.lower()}
 
 
 def _scan_backend(iio: ModuleType, backend: str) -> dict[str, str]:
@@ -75,12 +78,13 @@ def _scan_backend(iio: ModuleType, backend: str) -> dict[str, str]:
 def find(uris: Sequence[str] = ()) -> list[Found]:
     """The units at `uris`, or those that `scan` finds, each opened for a moment. Two answers of one serial are a fault."""
     found: list[Found] = []
-    for uri in uris or scan():
+    for uri in uris or list(scan()):
         try:
-            unit = Unit(uri)
+            unit = find_serial(uri, "")
         except PlutoError as error:
             found.append(Found(uri, fault=str(error)))
             continue
+        uri = unit.uri
         same = next((other.uri for other in found if unit.serial and other.serial == unit.serial), None)
         fault = f"serial {unit.serial} answers at {same} as well; use one of the two addresses" if same else ""
         found.append(Found(uri, unit.serial, unit.model, unit.firmware, fault))
@@ -88,36 +92,74 @@ def find(uris: Sequence[str] = ()) -> list[Found]:
     return found
 
 
-def find_serial(uri: str, serial: str, timeout_s: float = 2.0) -> Unit:
-    """The unit of that serial number, open: at `uri` if it still is there, else wherever a scan finds it ("": only there).
+def find_serial(uri: str, serial: str, timeout_s: float = 2.0, scan: Scan = scan) -> Unit:
+    """The unit at an address, or that of a serial number, open.
 
-    A unit that is unplugged and plugged in again has a new USB address. Raises PlutoError if it is not found.
+    A unit that is unplugged and plugged in again has a new USB address: where the address does not answer, or another unit
+    answers there, a scan looks for the serial number. Without a serial number no other unit is taken for it.
+
+    Args:
+        uri: as `Unit`; also `usb:`, the only Pluto on USB, and a bare serial number; "": anywhere.
+        serial: that it must have; "": any.
+        timeout_s: as `Unit`.
+        scan: addresses that there are, and their descriptions.
+
+    Raises PlutoError if it is not found.
     """
-    candidates = [uri] if uri else []
+    if uri and ":" not in uri:
+        if serial not in ("", uri):
+            raise PlutoError(f"serial is {serial}, but the address is the serial number {uri}; give one of the two")
+        uri, serial = "", uri
+    if uri == "usb:":
+        uri = _only_usb(list(scan()))
     fault: PlutoError | None = None
-    for attempt in range(2):
-        for candidate in candidates:
-            try:
-                unit = Unit(candidate, timeout_s)
-            except PlutoError as error:
-                fault = error
-                continue
-            if not serial or unit.serial == serial:
-                return unit
-            fault = PlutoError(
-                f"{candidate}: serial {unit.serial or 'unknown'} answers there; wanted is {serial}; see pairzero radio find"
-            )
-            unit.close()
-        if attempt == 0:
-            candidates = [other for other in scan() if other != uri]
+    for candidate in _candidates(uri, serial, scan):
+        try:
+            unit = Unit(candidate, timeout_s)
+        except PlutoError as error:
+            fault = error
+            continue
+        if not serial or unit.serial == serial:
+            return unit
+        fault = PlutoError(
+            f"{candidate}: serial {unit.serial or 'unknown'} answers there; wanted is {serial}; see pairzero radio find"
+        )
+        unit.close()
     if fault is not None:
         raise fault
     raise PlutoError(f"no unit with serial {serial} was found; list those there are with: pairzero radio find")
 
 
+def _candidates(uri: str, serial: str, scan: Scan) -> Iterator[str]:
+    """The address first; then, if there is a serial number to know it by, whatever else may be that unit."""
+    if uri:
+        yield uri
+    if serial:
+        for other, text in scan().items():
+            told = re.search(r"serial=(\S+)", text)  # USB descriptors tell it
+            if other != uri and (told is None or told[1] == serial):
+                yield other
+
+
+def _only_usb(uris: Sequence[str]) -> str:
+    """The only one on USB."""
+    found = [uri for uri in uris if uri.startswith("usb:")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise PlutoError(
+            f"usb: stands for the only Pluto on USB, and there are {len(found)}: {', '.join(found)}; name one of them, or a "
+            "serial number (pairzero radio find)"
+        )
+    raise PlutoError(
+        "usb: no Pluto was found on USB; check cable and power and, on Linux, the udev rule (53-adi-plutosdr-usb.rules), or name "
+        "its network address, such as ip:192.168.2.1"
+    )
+
+
 def probe(uri: str) -> Probe:
     """Read everything, change nothing."""
-    unit = Unit(uri)
+    unit = find_serial(uri, "")
     try:
         names = (
             "receive_lo",
@@ -129,7 +171,7 @@ def probe(uri: str) -> Probe:
             "receive_gain",
         )
         return Probe(
-            uri=uri,
+            uri=unit.uri,
             model=unit.model,
             serial=unit.serial,
             firmware=unit.firmware,

@@ -4,12 +4,14 @@ The kernel fills a ring of blocks whether anybody reads or not. Whoever asks for
 on, so a whole ring and one more block, which may have been half full, are thrown away first. The stream itself runs on:
 the count of its samples, dropped ones included, is a clock that a transmission held through several receptions needs. When
 nobody reads for longer than the ring lasts, samples are lost; the ADC core says so in its status register, and the count
-begins a new epoch.
+begins a new epoch. The register is read after every call, and before it where the ring may have overflowed since the last.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +34,7 @@ class Taken:
         codes: (n, 2) int16, I and Q.
         first: which sample of the stream the first one is.
         lost_before: samples were lost since the call before.
-        lost: samples were lost during this call.
+        lost: samples were lost during this call, or in a short pause before it.
     """
 
     codes: NDArray[np.int16]
@@ -48,14 +50,19 @@ class ReceiveStream:
         device: the ADC's `iio.Device`, owned by a context that outlives this.
         blocks: in the kernel's ring.
         block_samples: of each.
+        rate_sps: of the samples.
         drain: read all the time in a thread, so that the clock holds however long nobody asks: for units in real time.
     """
 
-    def __init__(self, device: Any, blocks: int = 4, block_samples: int = 4096, *, drain: bool = False) -> None:
+    def __init__(
+        self, device: Any, blocks: int = 4, block_samples: int = 4096, *, rate_sps: float, drain: bool = False
+    ) -> None:
         iio, _ = load()
         self.blocks, self.block_samples = blocks, block_samples
         self._device = device
         self._watch = True
+        self._brief_s = 0.5 * blocks * block_samples / rate_sps  # the ring cannot overflow in so short a pause
+        self._left = -math.inf  # when the last call ended
         self._position = 0  # blocks delivered
         for name in ("voltage0", "voltage1"):
             device.find_channel(name, False).enabled = True
@@ -65,7 +72,7 @@ class ReceiveStream:
 
     def take(self, n: int) -> Taken:
         """`n` samples that arrived after the call began."""
-        before = self._overflowed()
+        before = time.monotonic() - self._left > self._brief_s and self._overflowed()
         dropped, needed = self.blocks + 1, -(-n // self.block_samples)
         if self._drain is not None:
             first, raw = self._drain.take(dropped, needed)
@@ -78,7 +85,9 @@ class ReceiveStream:
                 raw.append(self._buffer.read())
             self._position = first + needed
         codes = np.frombuffer(b"".join(raw), dtype="<i2").reshape(-1, 2)[:n]
-        return Taken(codes, first * self.block_samples, before, self._overflowed())
+        lost = self._overflowed()
+        self._left = time.monotonic()
+        return Taken(codes, first * self.block_samples, before, lost)
 
     def _overflowed(self) -> bool:
         """Whether samples were lost since the last question."""

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.pluto import exits
-from radio.pluto.driver import ConnectionLost, PlutoError, UnitBusy, explained
+from radio.pluto.driver import ConnectionLost, PlutoError, UnitBusy
 from radio.pluto.permit import TransmitPermit
-from radio.pluto.scan import find_serial
+from radio.pluto.scan import Scan, find_serial, scan
 from radio.pluto.stream import ADC_FULL_SCALE, ReceiveStream
 from radio.pluto.transmission import Transmission
 from radio.pluto.unit import Unit
@@ -48,6 +48,7 @@ class PlutoRadio:
         kernel_blocks, block_samples, drain: see `ReceiveStream`.
         reconnect_s: how long a lost unit is looked for.
         timeout_s: of a unit that is opened again.
+        scan: what finds a unit that has another address now.
 
     Attributes:
         clock_epoch: see `radio.radio.clock_epoch`.
@@ -67,6 +68,7 @@ class PlutoRadio:
         drain: bool = False,
         reconnect_s: float = 5.0,
         timeout_s: float = 2.0,
+        scan: Scan = scan,
     ) -> None:
         self._identity = unit.serial or unit.uri
         if self._identity in _taken:
@@ -82,6 +84,7 @@ class PlutoRadio:
         self._origin = 0  # clock of the stream's first sample
         self._reconnect_s = reconnect_s
         self._timeout_s = timeout_s
+        self._scan = scan
         self._busy_until = 0.0
         self._closed = self._rate_set = False
         self._sending = Transmission(unit, permit, antenna_gain_dbi, cable_loss_db)
@@ -171,7 +174,7 @@ class PlutoRadio:
         unit.check("rate", value)
         self.mute()
         self._close_stream()
-        with explained(unit.uri, f"set the rate to {value:g}"):
+        with unit.asking(f"set the rate to {value:g}"):
             unit.sdr.sample_rate = round(value)
         for name in ("receive_bandwidth", "transmit_bandwidth")[: 1 if permit is None else 2]:
             allowed = unit.range(name)
@@ -242,6 +245,16 @@ class PlutoRadio:
             self._silence_quietly()
             raise
 
+    @property
+    def holding(self) -> bool:
+        """As far as is known here, and as the unit says whose transmitter is on."""
+        if self._closed or not self._sending.holding:
+            return False
+        try:
+            return self._sending.loopback or self._unit.get_number("transmit_lo_off") == 0.0
+        except PlutoError:
+            return False
+
     def weigh(self, value: complex) -> None:
         """Live where that is proved, else by a new start. Raises ConnectionLost with the unit: nothing can be mended then,
         because start and phase of the wave went with it."""
@@ -261,8 +274,12 @@ class PlutoRadio:
             self._recover(error)  # what is opened anew is silenced first
 
     def _silence_quietly(self) -> None:
-        with contextlib.suppress(PlutoError):
+        try:
             self._sending.silence()
+        except ConnectionLost:
+            self._unit.close()  # its own server ends what a lost client was sending
+        except PlutoError:
+            pass
 
     # Receiving
 
@@ -272,7 +289,7 @@ class PlutoRadio:
         if n < 1:
             raise PlutoError(f"{self._unit.name}: n is {n}; at least one sample must be received")
         try:
-            with explained(self._unit.uri, "receive"):
+            with self._unit.asking("receive"):
                 if self._stream is None:
                     self._stream = self._patiently(self._new_stream)
                     self._origin = self.clock_samples
@@ -294,8 +311,8 @@ class PlutoRadio:
 
     def _new_stream(self) -> ReceiveStream:
         blocks, size, drain = self._ring
-        with explained(self._unit.uri, "receive"):
-            return ReceiveStream(self._unit.adc, blocks, size, drain=drain)
+        with self._unit.asking("receive"):
+            return ReceiveStream(self._unit.adc, blocks, size, rate_sps=self._rate_sps, drain=drain)
 
     def _patiently(self, action: Callable[[], Any]) -> Any:
         """`action`; while a unit opened again still holds what its lost client had open, over and over."""
@@ -330,48 +347,55 @@ class PlutoRadio:
 
     # Life
 
-    def _recover(self, error: PlutoError) -> None:
-        """Open the unit again, by its serial number, set as it was, silent. Raises ConnectionLost if it does not come back."""
-        old, permit = self._unit, self._sending.permit
-        _log.warning("%s; opening it again", error)
+    def _reopen(self, error: PlutoError, patience_s: float) -> None:
+        """Open the unit again, by its serial number, and silence it. Raises ConnectionLost if it does not come back."""
+        old = self._unit
         self._close_stream()
         old.close()
-        deadline = time.monotonic() + self._reconnect_s
+        deadline = time.monotonic() + patience_s
         while True:
             try:
-                unit = find_serial(old.uri, old.serial, self._timeout_s)
+                unit = find_serial(old.uri, old.serial, self._timeout_s, self._scan)
                 break
             except PlutoError:
                 if time.monotonic() > deadline:
                     raise ConnectionLost(
-                        f"{old.name}: lost, and not found again within {self._reconnect_s:g} s; check cable and power, then "
-                        f"start again ({error})"
+                        f"{old.name}: lost, and not found again within {patience_s:g} s; check cable and power, then start "
+                        f"again ({error})"
                     ) from error
                 time.sleep(0.1)
         self._unit = unit
-        self._busy_until = time.monotonic() + self._reconnect_s
         self._sending.attach(unit)
         self._sending.silence()
+
+    def _recover(self, error: PlutoError) -> None:
+        """`_reopen`, and set it as it was."""
+        _log.warning("%s; opening it again", error)
+        self._reopen(error, self._reconnect_s)
+        unit = self._unit
+        self._busy_until = time.monotonic() + self._reconnect_s
         unit.set("gain_mode", "manual")
         if self._rate_set and abs(unit.get_number("rate") - self._rate_sps) > 1.0:
             self._rate_set = False
             self.rate_sps = self._rate_sps
-        los = ("receive_lo",) if permit is None else ("receive_lo", "transmit_lo")
+        los = ("receive_lo",) if self._sending.permit is None else ("receive_lo", "transmit_lo")
         if any(abs(unit.get_number(name) - self._lo_hz) > LO_TOLERANCE_HZ for name in los):
             self.lo_hz = self._lo_hz
         if unit.get_number("receive_gain") != self._receive_gain_db:
             self.receive_gain_db = self._receive_gain_db
 
     def close(self) -> None:
-        """Silence the unit and give it back. A connection that is gone has ended the transmission with it: the unit's own
-        server stops what a lost client was sending."""
+        """Silence the unit and give it back. One whose connection is lost is looked for once more; its own server stops what
+        a lost client was sending."""
         if self._closed:
             return
         self._closed = True
         try:
             self._close_stream()
-            if not self._unit.closed:  # else it was lost, and did not come back
+            try:
                 self._sending.silence()
+            except ConnectionLost as error:
+                self._reopen(error, 0.0)
         except ConnectionLost as error:
             _log.warning("%s: not silenced, because the connection is lost (%s)", self._unit.uri, error)
         finally:
@@ -390,11 +414,11 @@ class PlutoRadio:
         self.close()
 
 
-def open_radio(uri: str, *, serial: str = "", timeout_s: float = 2.0, **settings: Any) -> PlutoRadio:
-    """The unit at `uri`, or that of a serial number (uri ""), as a radio; settings as `PlutoRadio`."""
-    unit = find_serial(uri, serial, timeout_s)
+def open_radio(uri: str, *, serial: str = "", timeout_s: float = 2.0, scan: Scan = scan, **settings: Any) -> PlutoRadio:
+    """The unit that `find_serial` finds, as a radio; settings as `PlutoRadio`."""
+    unit = find_serial(uri, serial, timeout_s, scan)
     try:
-        return PlutoRadio(unit, timeout_s=timeout_s, **settings)
+        return PlutoRadio(unit, timeout_s=timeout_s, scan=scan, **settings)
     except BaseException:
         unit.close()
         raise

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.converter import Converter
-from radio.pluto.driver import PlutoError, explained
+from radio.pluto.driver import PlutoError
 from radio.pluto.permit import DutyMeter, PermitError, TransmitPermit
 from radio.pluto.unit import Unit
 from radio.pluto.weight import WeightStage
@@ -58,6 +58,11 @@ class Transmission:
     def running(self) -> bool:
         return self._wave is not None
 
+    @property
+    def holding(self) -> bool:
+        """Whether what runs is cyclic, so that it can be weighed."""
+        return self._wave is not None and self._cyclic
+
     def set_gain(self, gain_db: float) -> None:
         """Raises PlutoError outside the unit's range, PermitError beyond the permitted power."""
         self._unit.check("transmit_gain", gain_db)
@@ -94,7 +99,7 @@ class Transmission:
         unit.end_transmission()
         self._stage.set(1.0)
         self._wave, self._cyclic, self._silent = samples, cyclic, False
-        with explained(unit.uri, "transmit"):
+        with unit.asking("transmit"):
             if not self.loopback:
                 unit.set("transmit_lo_off", "0")
             unit.sdr.tx_cyclic_buffer = cyclic
@@ -110,7 +115,7 @@ class Transmission:
         """Send `value` times the wave: live where that is proved, else by a new start. What would exceed full scale is
         limited, and the wave's samples are counted as clipped."""
         wave, name = self._wave, self._unit.name
-        if wave is None or not self._cyclic:
+        if wave is None or not self.holding:
             raise PlutoError(f"{name}: weigh, but no cyclic transmission runs; transmit first")
         if not np.isfinite(value):
             raise PlutoError(f"{name}: the weight is {value}; a finite number is needed")

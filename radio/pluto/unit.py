@@ -6,6 +6,8 @@ A unit's own word (`*_available`) says what is allowed; nothing is hard-coded bu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +68,9 @@ def number(text: str) -> float:
 class Unit:
     """An open context. All methods raise `PlutoError` with the address, and `ConnectionLost` where the unit is gone.
 
+    After a ConnectionLost nothing is asked of it any more: libiio would take an answer that comes late for that to the next
+    question.
+
     Args:
         uri: as pyadi-iio takes it: ip:HOST, ip:HOST:PORT, usb:BUS.DEVICE.INTERFACE.
         timeout_s: of everything asked of the unit. Opening waits 5 s, which libiio does not let one change.
@@ -74,7 +79,7 @@ class Unit:
     def __init__(self, uri: str, timeout_s: float = 2.0) -> None:
         iio, adi = load()
         self.uri = uri
-        self._closed = False
+        self._closed = self._lost = False
         self._attributes: dict[str, Any] = {}
         # pyadi-iio opens a context itself, but answers every failure with "No device found".
         with explained(uri, "open"):
@@ -95,11 +100,27 @@ class Unit:
         self.model = facts.get("hw_model", "unknown model")
         self.serial = facts.get("hw_serial", "").strip()
         self.firmware = facts.get("fw_version", "unknown")
+        self._least_gain = str(self.range("transmit_gain").low)
         self.iiod = ".".join(str(part) for part in context.version[:2])
 
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @contextmanager
+    def asking(self, doing: str) -> Iterator[None]:
+        """Around all that is asked of the unit: driver errors become ours, and a lost connection is remembered."""
+        self._check_open()
+        try:
+            with explained(self.uri, doing):
+                yield
+        except ConnectionLost:
+            self._lost = True
+            raise
+
+    def _check_open(self) -> None:
+        if self._closed or self._lost:
+            raise ConnectionLost(f"{self.uri}: this unit is {'closed' if self._closed else 'lost'}; open it again")
 
     def end_transmission(self) -> None:
         """Destroy the transmit buffer, which ends what it sends. Safe to call at any time."""
@@ -113,15 +134,15 @@ class Unit:
         return f"{self.uri} (serial {self.serial})" if self.serial else self.uri
 
     def get(self, name: str) -> str:
-        with explained(self.uri, f"read {name}"):
+        with self.asking(f"read {name}"):
             return str(self._attribute(name).value)
 
     def set(self, name: str, value: str) -> None:
-        with explained(self.uri, f"set {name} to {value}"):
+        with self.asking(f"set {name} to {value}"):
             self._attribute(name).value = value
 
     def get_number(self, name: str) -> float:
-        with explained(self.uri, f"read {name}"):
+        with self.asking(f"read {name}"):
             return number(self._attribute(name).value)
 
     def has(self, name: str) -> bool:
@@ -135,7 +156,7 @@ class Unit:
         """What the unit allows just now; the receive gain's depends on the frequency."""
         device, channel, output, attribute = _ATTRIBUTES[name]
         text = ""
-        with explained(self.uri, f"read the range of {name}"):
+        with self.asking(f"read the range of {name}"):
             text = self._find(device, channel, output, f"{attribute}_available").value
         found = [float(x) for x in re.findall(r"[-+]?\d+(?:\.\d+)?", text)]
         if len(found) != 3:
@@ -156,7 +177,7 @@ class Unit:
     def temperatures(self) -> dict[str, float]:
         """Degrees Celsius of the transceiver and, where it reports one, of the Zynq."""
         found = {"transceiver": self.get_number("temperature") / 1e3}
-        with explained(self.uri, "read the Zynq's temperature"):
+        with self.asking("read the Zynq's temperature"):
             xadc = self.context.find_device("xadc")
             channel = xadc.find_channel("temp0") if xadc else None
             if channel is not None and {"raw", "offset", "scale"} <= set(channel.attrs):
@@ -170,14 +191,13 @@ class Unit:
         Everything is tried, even if a step fails; then the first failure is reported.
         """
         failure: Exception | None = None
-        least = str(self.range("transmit_gain").low) if self.has("transmit_gain") else "-89.75"
-        for name, value in (("transmit_gain", least), ("transmit_lo_off", "1"), ("loopback", "0")):
+        for name, value in (("transmit_gain", self._least_gain), ("transmit_lo_off", "1"), ("loopback", "0")):
             try:
                 self.set(name, value)
             except Exception as error:
                 failure = failure or error
         try:
-            with explained(self.uri, "switch the tone generators off"):
+            with self.asking("switch the tone generators off"):
                 self.sdr.disable_dds()
         except Exception as error:
             failure = failure or error
@@ -197,8 +217,7 @@ class Unit:
         return found
 
     def _find(self, device: str, channel: str, output: bool, attribute: str) -> Any:
-        if self._closed:
-            raise ConnectionLost(f"{self.uri}: this unit is closed; open it again")
+        self._check_open()
         owner = self.context.find_device(device)
         if channel == "debug":
             attributes = owner.debug_attrs

@@ -159,6 +159,19 @@ def file(tmp_path):
         ("[learning]\nrank = 0", ["e.toml", "learning.rank = 0", "greater than or equal to 1"]),
         ("[learning]\nrefresh = 0", ["e.toml", "learning.refresh = 0", "greater than or equal to 1"]),
         ("[learning]\ndirection = 'low-rank'\ndensity = 0.01", ["learning.density = 0.01", "'low-rank'", "gaussian"]),
+        ("[privacy]\ncontraction = 0.9", ["privacy.contraction = 0.9", "no effect", "privacy.schedule = 'constant'"]),
+        (
+            "[privacy]\nschedule = 'weighted'\n[learning]\nschedule = 'constant'",
+            ["privacy.schedule = 'weighted'", "privacy.contraction = 1", "leave schedule out"],
+        ),
+        (
+            "[privacy]\nschedule = 'weighted'\n[learning]\npayload = 'sign'",
+            ["privacy.schedule = 'weighted'", "learning.payload = 'sign'", "a vote"],
+        ),
+        (
+            "[privacy]\nschedule = 'weighted'\nenabled = false",
+            ["privacy.schedule = 'weighted'", "privacy.enabled = false"],
+        ),
         (
             "[privacy]\nthreat = 'aggregate'",
             ["privacy.threat = 'aggregate'", "privacy.csi_margin_db", "assume_perfect_csi"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from radio.emulator.wave import NEUTRAL
 from radio.errors import InputError
 from radio.pluto import selftest as checks
 from radio.pluto import tone as tones
+
+pytestmark = pytest.mark.libiio
 
 
 @pytest.fixture
@@ -117,3 +121,30 @@ def test_a_station_duty_that_is_too_short_for_the_tone_refuses_it(plutos: Plutos
     with pytest.raises(InputError, match="leaves 1 s"):
         tones.send_tone(plutos.uris[0], permit, lo_hz=915e6, offset_hz=1e5, rate_sps=1e6, gain_db=-40.0, seconds=2.0)
     assert plutos.units[0].starts == 0
+
+
+BLOCKED = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("iio", "adi"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Absent())
+"""
+NOT_FOUND = "import ctypes.util; ctypes.util.find_library = lambda name: None"
+
+
+@pytest.mark.parametrize(
+    ("absence", "arguments"),
+    [
+        (BLOCKED, ["find"]),
+        (BLOCKED, ["tone", "ip:127.0.0.1", "--lo", "915e6", "--allow-tx"]),
+        (NOT_FOUND, ["probe", "ip:127.0.0.1"]),
+    ],
+)
+def test_without_the_libraries_a_command_says_in_one_line_what_to_install(absence: str, arguments: list[str]) -> None:
+    code = f"{absence}\nimport sys\nfrom fl.cli import main\nsys.argv[1:] = {['radio', *arguments]}\nmain()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "apt install libiio0" in done.stderr and "pip install 'pairzero[hardware]'" in done.stderr

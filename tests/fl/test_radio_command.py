@@ -50,7 +50,12 @@ def test_the_picture_goes_where_it_should(pairzero, capture: Path, tmp_path: Pat
 def test_a_capture_of_others_is_drawn_and_what_is_missing_is_said(pairzero, foreign: Path) -> None:
     done = pairzero("radio", "plot", foreign)
     assert done.code == 0, done.err
-    for part in ("does not say its sampling rate", "--full-scale 2048", "no pilot is annotated", "other.png"):
+    for part in (
+        "does not say its sampling rate",
+        "--full-scale 2048",
+        "no pilot with a steady tone is annotated",
+        "other.png",
+    ):
         assert part in done.out
     done = pairzero("radio", "plot", foreign, "--full-scale", "2048")
     assert done.code == 0 and "--full-scale" not in done.out

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fl import session
-from fl.config import Experiment
+from fl.config import Experiment, load
 from fl.diagnostics import read_diagnostics
 from fl.guarantee import guarantee_of
 from fl.journal import Journal, read_history
@@ -90,3 +90,14 @@ def test_a_profile_and_its_contradiction(make_experiment) -> None:
     assert Experiment().radio.described == "coherent mode, rayleigh fading, SNR 20 dB at full scale"
     with pytest.raises(InputError, match=r"radio.snr_db = 40.0 beside radio.profile = 'textbook'"):
         make_experiment({"radio.profile": "textbook", "radio.snr_db": 40})
+
+
+def test_impairments_of_an_experiment_are_kept_shown_and_checked(make_experiment, tmp_path) -> None:
+    experiment = make_experiment({"radio.impairments": {"agc": True, "lo_leakage_dbfs": -40, "dc_offset_dbfs": False}})
+    assert experiment.radio.described.endswith("with agc = True, lo_leakage_dbfs = -40.0, dc_offset_dbfs = False")
+    (tmp_path / "copy.toml").write_text(experiment.to_toml())
+    assert load(tmp_path / "copy.toml") == experiment
+    with pytest.raises(InputError, match="'hum' is no impairment; allowed: oscillator_ppm"):
+        make_experiment({"radio.impairments": {"hum": 1.0}})
+    with pytest.raises(InputError, match="tap_delays_s"):
+        make_experiment({"radio.profile": "textbook", "radio.tap_delays_s": [0.0]})

@@ -12,8 +12,9 @@ from fl import session
 from fl.config import Learning
 from fl.guarantee import guarantee_of
 from fl.journal import Journal, read_history
+from fl.learning_rate import rate_at
 from fl.proposal import limits_of
-from fl.rounds import rate_at, round_seed, train
+from fl.rounds import round_seed, train
 from fl.transport import InProcess
 from radio.ideal import IdealAir
 

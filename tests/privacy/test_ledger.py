@@ -301,3 +301,15 @@ def test_a_pool_charges_again_what_the_first_device_did_not_cover(tmp_path: Path
         for multiplier in (9.0, 12.0, 6.0, 7.0):
             pool.charge("run", 0, Charge(1.0, multiplier))
         assert pool.spent() == [(Charge(1.0, 6.0), 1), (Charge(1.0, 9.0), 1)]
+
+
+def test_a_schedule_is_for_each_slot_once_and_in_its_order(tmp_path: Path) -> None:
+    charge = Charge(1.0, 20.0)
+    with Ledger(tmp_path / "l", OWNER, BUDGET) as ledger:
+        ledger.charge("run", 3, charge, in_order=True)
+        for slot in (3, 2):
+            with pytest.raises(BudgetError, match="fixed ahead for one transmission"):
+                ledger.charge("run", slot, charge, in_order=True)
+        ledger.charge("another", 0, charge, in_order=True)
+        ledger.charge("run", 4, charge, in_order=True)
+        assert ledger.slots("run") == {3: 1, 4: 1}

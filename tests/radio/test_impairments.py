@@ -6,7 +6,8 @@ from dataclasses import fields
 import pytest
 
 from radio.errors import InputError
-from radio.impairments import NONE, Impairments
+from radio.impairments import NONE, Impairments, switched
+from radio.profiles import PROFILES
 
 
 def test_everything_is_off_by_default_and_every_clock_common() -> None:
@@ -39,3 +40,13 @@ def test_everything_is_off_by_default_and_every_clock_common() -> None:
 def test_bad_settings_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(settings))):
         Impairments(**settings)
+
+
+def test_settings_are_switched_by_name() -> None:
+    bench = PROFILES["pluto-bench"].impairments
+    changed = switched(bench, {"start_jitter_s": 0.0, "lo_leakage_dbfs": False, "agc": True})
+    assert (changed.start_jitter_s, changed.lo_leakage_dbfs, changed.agc) == (0.0, None, True)
+    assert changed.oscillator_ppm == bench.oscillator_ppm and switched(bench, {}) == bench
+    for wrong in ({"jitter": 1.0}, {"agc": 1.0}, {"iq_gain_db": True}, {"iq_gain_db": False}, {"burst_s": 0.0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            switched(NONE, wrong)

@@ -85,8 +85,28 @@ def test_every_mapping_of_energy_mode(mapping, fidelity: Fidelity) -> None:
         ({"mode": "energy", "mapping": "odd"}, "mapping is 'odd'"),
         ({"mode": "energy", "fidelity": "symbol", "profile": "pluto-room"}, "'symbol' cannot represent"),
         ({"mode": "energy", "profile": "moon"}, "profile is 'moon'; allowed: none, "),
+        ({"mode": "energy", "impairments": {"hum": 1.0}}, "'hum' is no impairment; allowed: oscillator_ppm, "),
     ],
 )
 def test_unknown_names_are_answered_with_the_known(settings, message) -> None:
     with pytest.raises(InputError, match=message):
         open_air(2, 1, **settings)
+
+
+def test_impairments_beside_and_in_place_of_a_profiles() -> None:
+    bench = {"mode": "coherent", "profile": "pluto-bench", "shared_clock": True, "window": 1024}
+    prompt, late = (open_air(2, 1, impairments=changes, **bench) for changes in ({"start_jitter_s": 0.0}, None))
+    assert prompt.hold_samples is None and late.hold_samples >= 50_000  # what the latest start is waited for
+    assert len(play(prompt, 2)) == 4
+    lively = open_air(
+        2, 1, mode="coherent", window=1024, fading="static", impairments={"agc": True, "agc_time_s": 1e-3}
+    )
+    assert play(lively, 2) == []  # a gain that moves is noticed
+
+
+def test_echoes_and_doppler_by_settings() -> None:
+    taps = {"tap_delays_s": (0.0, 3e-6), "tap_powers_db": (0.0, -3.0), "doppler_hz": 1.0, "round_s": 0.01}
+    air = open_air(2, 1, mode="coherent", window=1024, snr_db=50.0, timing_samples=8.0, **taps)
+    assert len(play(air, 3)) == 6
+    with pytest.raises(InputError, match="echoes"):
+        open_air(2, 1, mode="coherent", fidelity="symbol", **taps)

@@ -91,6 +91,15 @@ def test_the_constellation_is_the_devices_gains() -> None:
     assert "Pilots of 3 devices, received at \u221234.0\u00a0dBFS to \u221219.0\u00a0dBFS" in picture.title
 
 
+@pytest.mark.parametrize(("turns", "noise"), [(0.1, 1e-4), (1.5, 1e-4), (1.5, 1e-1)])
+def test_pilots_off_their_frequency_are_told(turns: float, noise: float) -> None:
+    """1.5 turns a pilot leave 4 % of a mean's power; what is left is no level."""
+    made = a_round([0.4, 0.3j], noise=noise)
+    picture = constellation(Recording(made.samples * phasor(turns / LENGTH, made.samples.size), RATE, marks=made.marks))
+    assert picture is not None
+    assert ("of 2 the phase turns" in picture.title) == (turns > 1.0) != ("received at" in picture.title)
+
+
 def test_a_constant_of_the_receiver_does_not_move_the_constellation() -> None:
     """On a bin of the window a tone is orthogonal to a constant, and its mean is taken off before it is cut up."""
     clean = a_round([0.1, 0.05j], noise=0.0)

@@ -16,6 +16,8 @@ from radio.errors import InputError
 from radio.fading import Fading
 from radio.loopback import LoopbackRadio
 from radio.medium import Interferer, Medium
+from radio.modes import ModeName, open_air
+from radio.radio import Radio
 from radio.recorder import RecordingRadio
 from radio.recording import DataType, Recording, Segment, read_recording, write_recording
 from radio.replay import ReplayRadio, SilentRadio
@@ -134,3 +136,31 @@ def test_samples_of_a_replay_are_the_receivers_own() -> None:
     recording = small()
     ReplayRadio(recording).receive(10)[:] = 5.0
     assert recording.samples[3] == 0.03
+
+
+@pytest.mark.parametrize("mode", ["tdma", "coherent", "energy", "vote"])
+@pytest.mark.parametrize("payload", [0.5, -0.5])
+def test_a_replay_needs_no_payloads_in_any_mode(mode: ModeName, payload: float) -> None:
+    """Energy mode sends nothing in one of its slots where all payloads have one sign: the receiver must not depend on it."""
+    settings: dict[str, Any] = {"mode": mode, "window": 512, "snr_db": 45.0, "fading": "static", "timing_samples": 8}
+    radios: list[RecordingRadio] = []
+
+    def record(receiver: Radio) -> Radio:
+        radios.append(RecordingRadio(receiver))
+        return radios[0]
+
+    air = open_air(DEVICES, 6, listen=record, **settings)
+    radios[0].start()
+    state = air.sound(0)
+    plan = air.mode.plan(state, 1.0)
+    received = air.aggregate(0, np.full((DEVICES, 2), payload), plan)
+    recording = radios[0].finish()
+    assert recording is not None and not received.erased
+    assert {m.facts.get("device", DEVICES) for m in recording.marks if m.label == "payload"} == (
+        {0, 1, 2} if mode == "tdma" else {DEVICES}
+    )
+    again = open_air(DEVICES, 6, listen=lambda _: ReplayRadio(recording), **settings)
+    assert_same(again.sound(0), state)
+    repeated = again.aggregate(0, np.zeros((DEVICES, 2)), plan)
+    for name in ("total", "variance", "erased", "reason"):
+        np.testing.assert_array_equal(getattr(repeated, name), getattr(received, name))

@@ -41,6 +41,7 @@ def test_both_rules_come_within_a_tenth_of_a_decibel_of_knowing_the_future(snr_d
     assert loss_db(run(ShareRule(w, 1.0, RHO), caps), caps) <= 0.1
     informed = CertaintyEquivalent(w, 1.0, RHO, fading_caps(seed + 10, snr_db, 1000))
     assert loss_db(run(informed, caps), caps) <= 0.03
+    assert loss_db(run(CertaintyEquivalent(w, 1.0, RHO), caps), caps) <= 0.03  # learns as it goes
 
 
 @pytest.mark.parametrize("snr_db", [-28, -25])
@@ -75,14 +76,22 @@ rounds_of_caps = st.lists(st.one_of(st.floats(0.0, 1e6), st.just(math.inf), st.j
 
 
 @settings(max_examples=300, deadline=None)
-@given(rounds_of_caps, st.floats(0.1, 1.0), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.booleans(), st.booleans())
+@given(
+    rounds_of_caps,
+    st.floats(0.1, 1.0),
+    st.floats(1e-3, 1e3),
+    st.floats(1e-3, 1e3),
+    st.sampled_from([None, True, False]),
+    st.booleans(),
+)
 def test_no_order_of_channels_overspends(
-    caps: list[float], contraction: float, rho: float, gamma: float, informed: bool, guard: bool
+    caps: list[float], contraction: float, rho: float, gamma: float, informed: bool | None, guard: bool
 ) -> None:
     w = round_weights(len(caps), contraction)
     rule: ShareRule | CertaintyEquivalent = ShareRule(w, gamma, rho)
-    if informed:
-        rule = CertaintyEquivalent(w, gamma, rho, [0.0, 1e-3, 1.0, 50.0], every=3, last=2, guard=guard)
+    if informed is not False:
+        sample = [0.0, 1e-3, 1.0, 50.0] if informed else None
+        rule = CertaintyEquivalent(w, gamma, rho, sample, every=3, last=2, guard=guard)
     spent = [2.0 * gamma**2 * rule.next(t, cap) for t, cap in enumerate(caps)]
     assert math.fsum(spent) <= rho and min(spent) >= 0.0
     assert all(cost <= 2.0 * gamma**2 * cap for cost, cap in zip(spent, caps, strict=True) if cap == cap)

@@ -13,6 +13,8 @@ import pytest
 
 from radio.emulator.server import Plutos
 
+pytestmark = pytest.mark.libiio
+
 Connect = Callable[[str], Any]
 
 

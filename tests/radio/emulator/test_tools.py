@@ -7,8 +7,11 @@ from collections.abc import Callable
 from shutil import which
 
 import numpy as np
+import pytest
 
 from radio.emulator.server import Plutos
+
+pytestmark = pytest.mark.libiio  # libiio-utils comes with it
 
 Tool = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -17,7 +20,7 @@ def test_iio_info_reads_every_attribute_without_an_error(plutos: Plutos, tool: T
     done = tool("iio_info", "-u", plutos.uris[1])
     text = done.stdout.decode()
     assert done.returncode == 0
-    assert "ERROR" not in text and text.count("No trigger on this device") == 5
+    assert "ERROR" not in text and text.count("No trigger on this device") == 6
     assert "hw_serial: virtual-01" in text
     for name in ("ad9361-phy", "xadc", "cf-ad9361-dds-core-lpc", "cf-ad9361-lpc", "emulator"):
         assert f": {name}" in text

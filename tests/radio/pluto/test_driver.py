@@ -16,6 +16,7 @@ from radio.pluto.driver import ConnectionLost, DriverError, PlutoError
 from radio.pluto.unit import Range, Unit, number
 
 
+@pytest.mark.libiio
 def test_libiio_1_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     import iio
 
@@ -47,11 +48,13 @@ else:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.libiio
 def test_nobody_listens() -> None:
     with pytest.raises(ConnectionLost, match=r"ip:127\.0\.0\.1:9: open: nobody listens there"):
         Unit("ip:127.0.0.1:9")
 
 
+@pytest.mark.libiio
 @pytest.mark.parametrize("uri", ["ip:no.such.host.invalid", "nonsense:1", "usb:99.99.99"])
 def test_addresses_that_do_not_exist(uri: str) -> None:
     with pytest.raises(PlutoError, match=f"{uri}: open: ") as caught:
@@ -59,6 +62,7 @@ def test_addresses_that_do_not_exist(uri: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.libiio
 def test_a_port_that_is_mute_ends_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         begin = time.monotonic()
@@ -67,6 +71,7 @@ def test_a_port_that_is_mute_ends_in_time() -> None:
         assert time.monotonic() - begin < 30.0
 
 
+@pytest.mark.libiio
 def test_a_refused_value_says_what_is_allowed(plutos: Plutos) -> None:
     unit = Unit(plutos.uris[0])
     with pytest.raises(PlutoError, match=r"transmit_gain is 50; this unit allows -89\.75 to 0 in steps of 0\.25"):

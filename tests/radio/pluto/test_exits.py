@@ -14,6 +14,8 @@ from radio.emulator.server import Plutos
 from radio.pluto.transceiver import open_radio
 from radio.pluto.unit import Unit
 
+pytestmark = pytest.mark.libiio
+
 PROGRAM = """
 import signal, sys, time
 import numpy as np
@@ -21,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 from radio.pluto.permit import TransmitPermit
 from radio.pluto.transceiver import open_radio
 
-radio = open_radio(sys.argv[1], permit=TransmitPermit(902e6, 928e6, 10.0))
+radio = open_radio(sys.argv[1], permit=TransmitPermit(902e6, 928e6, 10.0), drain=sys.argv[2] == "drained")
 radio.rate_sps, radio.lo_hz, radio.transmit_gain_db = 1e6, 915e6, -20.0
 radio.transmit(np.ones(64, complex), cyclic=True)
 radio.receive(64)
@@ -54,6 +56,7 @@ def leave(uri: str, way: str, number: int | None = None) -> tuple[int, str]:
     [
         ("end", None, 0),
         ("exit", None, 5),
+        ("drained", None, 0),  # a thread still reads
         ("exception", None, 1),
         ("wait", signal.SIGTERM, 143),
         ("wait", signal.SIGHUP, 129),

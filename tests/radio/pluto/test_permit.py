@@ -74,3 +74,31 @@ def test_full_duty_never_runs_out() -> None:
     meter.on()
     now = 1e6
     meter.check("unit")
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 3.0), st.floats(0.0, 3.0)), min_size=1, max_size=60),
+)
+def test_duty_is_never_counted_too_low(turns: list[tuple[float, float]]) -> None:
+    """Against the sum over all transmissions, each cut to the window; short ones in a row are kept as one, 0.1 s at most."""
+    now, spans = 0.0, []
+    meter = DutyMeter(PERMIT, lambda: now)
+    for pause, length in turns:
+        now += pause
+        meter.on()
+        begin, now = now, now + length
+        meter.off()
+        spans.append((begin, now))
+        used = sum(max(0.0, stop - max(start, now - 100.0)) for start, stop in spans)
+        assert -1e-9 <= (10.0 - meter.left_s) - used <= 0.1 + 1e-9
+
+
+def test_many_short_transmissions_take_little_memory() -> None:
+    now = 0.0
+    meter = DutyMeter(PERMIT, lambda: now)
+    for _ in range(50_000):
+        meter.on()
+        now += 1e-3
+        meter.off()
+        now += 1e-3
+    assert len(meter._past) <= 1001 and meter.left_s == pytest.approx(10.0 - 50.0)

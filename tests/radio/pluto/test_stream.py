@@ -11,6 +11,8 @@ from radio.emulator.faults import parse_fault
 from radio.emulator.server import Plutos, serve
 from radio.pluto.transceiver import PlutoRadio, open_radio
 
+pytestmark = pytest.mark.libiio
+
 RING = 4 * 4096
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import iio
 import numpy as np
 import pytest
 
@@ -17,6 +16,8 @@ from radio.pluto.scan import find_serial
 from radio.pluto.transceiver import PlutoRadio, open_radio
 from radio.pluto.weight import TRIALS, measure_weights, probe_wave
 from radio.radio import Radio, WeighableRadio
+
+pytestmark = pytest.mark.libiio
 
 PERMIT = TransmitPermit(902e6, 928e6, max_eirp_dbm=10.0)
 
@@ -204,6 +205,8 @@ def test_the_same_unit_twice_is_refused(radio: PlutoRadio, uri: str) -> None:
 
 
 def test_a_unit_that_another_client_uses_is_busy(radio: PlutoRadio, uri: str) -> None:
+    import iio
+
     context = iio.Context(uri)
     device = context.find_device("cf-ad9361-lpc")
     for name in ("voltage0", "voltage1"):

@@ -1,0 +1,131 @@
+"""A station as one experiment uses it: what fits together, what of the experiment does not apply, and the air over its radios.
+
+Everything that can be refused without asking a radio is refused here, before any is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fl.config import Experiment
+from fl.config_checks import SURROUNDINGS
+from fl.station_air import StationAir
+from radio.errors import InputError
+from radio.mapping import MappingName
+from radio.pluto.permit import PermitError, TransmitPermit
+from radio.radio import Radio
+from radio.station import StationFile, open_station
+
+# Keys of `radio` that say what a simulated air is like, or what the station file says.
+SIMULATED = ("profile", "shared_clock", "impairments", *SURROUNDINGS, "rate_sps")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What an experiment takes of a station; nothing is open.
+
+    file    the station, with as many devices as the experiment has
+    permit  under which they transmit
+    spare   devices of the station that are left alone: a station file describes a bench, and experiments are smaller
+    """
+
+    file: StationFile
+    permit: TransmitPermit
+    spare: int = 0
+
+    def described(self, experiment: Experiment) -> str:
+        """The air in a few words."""
+        station, many = self.file.station, len(self.file.device)
+        used = f"{many} of its {many + self.spare} devices, " if self.spare else ""
+        clock = "one reference clock" if station.clock == "shared" else "free-running clocks"
+        return f"{experiment.radio.mode} mode on station {station.name} ({used}{clock}, {station.lo_hz / 1e6:g} MHz)"
+
+
+def not_used(experiment: Experiment) -> str:
+    """The line that says which settings of the experiment describe a simulated air, and so do nothing on a station."""
+    radio = experiment.radio
+    fields = type(radio).model_fields
+    changed = [key for key in SIMULATED if getattr(radio, key) != fields[key].default]
+    named = ", ".join(f"radio.{key} = {getattr(radio, key)!r}" for key in changed)
+    return "the air is the station's: " + (
+        f"{named} and the defaults of the other simulated surroundings are not used"
+        if named
+        else "the simulated surroundings in [radio] are not used"
+    )
+
+
+def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = False) -> Bench:
+    """What the experiment takes of the station.
+
+    allow_tx  the operator vouches for this transmission where the file has no permit: its LO, rate and gains, and no others
+
+    Raises InputError for what cannot go over these radios, PermitError where nothing permits it.
+    """
+    radio, learning, station = experiment.radio, experiment.learning, file.station
+    if radio.mode == "ideal":
+        raise InputError(
+            "radio.mode = 'ideal' adds without a radio, so it has no use for --station; leave --station out, or take "
+            "--set radio.mode=energy (or coherent, tdma, vote)"
+        )
+    if radio.fidelity == "symbol":
+        raise InputError(
+            "radio.fidelity = 'symbol' draws the statistics of an air and has no samples for a radio to send; take "
+            "--set radio.fidelity=sample, or leave --station out"
+        )
+    if len(file.device) < learning.devices:
+        raise InputError(
+            f"learning.devices = {learning.devices}, but station {station.name} has {len(file.device)}; name more of them "
+            f"in [[device]], or take --set learning.devices={len(file.device)}"
+        )
+    if radio.mode == "coherent" and station.clock == "free":
+        raise InputError(
+            f"radio.mode = 'coherent' needs one reference clock for all radios, and station {station.name} says clock = "
+            "'free'; feed all of them one 40 MHz reference and set clock = 'shared', or take --set radio.mode=energy"
+        )
+    if radio.mapping == "reed":
+        raise InputError(
+            "radio.mapping = 'reed' needs the mean power of every channel, which nothing has measured at station "
+            f"{station.name}; take --set radio.mapping=signed"
+        )
+    used = file.model_copy(update={"device": file.device[: learning.devices]})
+    if file.permit is not None:
+        permit = file.permit.transmit_permit()
+    elif allow_tx:
+        half = station.rate_sps / 2.0
+        permit = TransmitPermit(station.lo_hz - half, station.lo_hz + half, max(map(used.eirp_dbm, used.device)))
+    else:
+        raise PermitError(
+            f"nothing permits station {station.name} to transmit at {station.lo_hz / 1e6:g} MHz; state band, power and duty "
+            "in its [permit], or pass --allow-tx if you may transmit there at these gains (pairzero plan prints them)"
+        )
+    return Bench(used, permit, len(file.device) - learning.devices)
+
+
+def open_air(
+    experiment: Experiment, bench: Bench, listen: Callable[[Radio], Radio] | None = None, remedy: str = ""
+) -> StationAir:
+    """Open the radios and lay the experiment's air over them; the air's `close` closes them. Nothing is on the air yet.
+
+    listen  wraps the receiver
+    remedy  how to go on after a radio has failed, the end of a message
+
+    Raises InputError for a radio that is missing or cannot do what is asked, with all of them closed again.
+    """
+    radio = experiment.radio
+    assert radio.mode != "ideal" and radio.mapping != "reed", "see bench_for"
+    mapping: MappingName = radio.mapping
+    opened = open_station(bench.file, bench.permit, listen=listen, coherent=radio.mode == "coherent")
+    try:
+        air = opened.cell().air(
+            radio.mode,
+            experiment.run.seed,
+            mapping=mapping,
+            window=radio.window,
+            pilot_window=radio.pilot_window,
+            truncation=radio.least_share,
+        )
+    except BaseException:
+        opened.close()
+        raise
+    return StationAir(air, opened, remedy)

@@ -1,0 +1,235 @@
+"""`pairzero watch RUN`: what a run is doing, from its folder alone.  Attach and detach as often as you like; it never writes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from fl.reporting.run_files import RunFiles
+    from privacy.accounting import Charge
+
+RECENT = 20  # slots that "now" is averaged over
+BLOCKS = "▁▂▃▄▅▆▇█"
+SILENT_S = 120.0  # without a record: say that it may have been killed
+EVERY_S = 1.0  # between two looks, or ten times as long as a look takes
+EPSILON_STEPS = 50  # epsilon is worked out this often in a run, for the end of the stretch: a bound
+
+
+def watch(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, finished or not.")],
+    once: Annotated[bool, typer.Option("--once", help="Print what there is now and end.")] = False,
+) -> None:
+    """Show rounds, accuracy, SNR, devices and epsilon while a run goes on, until it ends or Ctrl-C (which ends only the
+    watching)."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from fl.reporting.run_files import read_run
+
+    console = Console(highlight=False)
+    seen = read_run(run)
+    if once or not console.is_terminal:
+        console.print(frame(seen))
+        return
+    try:
+        with Live(frame(seen), console=console, screen=True, auto_refresh=False) as live:
+            while not _ended(seen):
+                began = time.monotonic()
+                seen = read_run(run)
+                live.update(frame(seen), refresh=True)
+                time.sleep(max(EVERY_S, 10 * (time.monotonic() - began)))
+        console.print(frame(seen))
+    except KeyboardInterrupt:
+        console.print(f"no longer watching; the run is not affected. Again: pairzero watch {run}", markup=False)
+
+
+def frame(run: RunFiles) -> RenderableType:
+    """One picture of a run."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    from fl.diagnostics import read_diagnostics
+    from fl.reporting.facts import completed
+    from fl.reporting.run_files import evaluations
+
+    lines = read_diagnostics(run.path)
+    held_out = evaluations(run)
+    known = completed(run, held_out)
+    rows = Table.grid(padding=(0, 2), expand=True)
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(ratio=1)
+    total = int(run.option("learning", "rounds", 0)) or known["rounds"]
+    rows.add_row("run", Text(f"{known['name']}: {_state(run)}"))
+    rows.add_row("rounds", ProgressBar(total=max(total, 1), completed=known["rounds"], width=40))
+    rows.add_row("", f"{known['rounds']:,} of {total:,}{'' if _ended(run) else _pace(lines, total - known['rounds'])}")
+    rows.add_row("slots", _slots(run))
+    rows.add_row("accuracy", _accuracy(known, held_out.accuracy.tolist(), held_out.rounds.tolist()))
+    rows.add_row("", spark(held_out.accuracy))
+    rows.add_row("air", _air(run))
+    rows.add_row("privacy", _privacy(run, known))
+    return Group(rows, "", _devices(run, lines))
+
+
+def _state(run: RunFiles) -> str:
+    if _ended(run):
+        return str(run.journal[-1]["reason"])
+    try:
+        silent = time.time() - (run.path / "journal.jsonl").stat().st_mtime
+    except OSError:
+        return "not begun"
+    if not run.records("model"):
+        return f"getting ready for {_span(silent)}"
+    if silent > SILENT_S:
+        return f"no record for {_span(silent)}: busy, or killed (then: pairzero run --resume {run.path})"
+    return "running; last record " + ("now" if silent < 2.0 else f"{_span(silent)} ago")
+
+
+def _ended(run: RunFiles) -> bool:
+    return bool(run.journal) and run.journal[-1].get("type") == "stop"
+
+
+def _pace(lines: list[dict[str, Any]], left: int) -> str:
+    """Rounds a second over the recent slots, and how long the rest takes at that pace."""
+    recent = [line for line in lines[-RECENT:] if line.get("seconds")]
+    took = sum(line["seconds"] for line in recent)
+    rounds = sum(not line["erased"] for line in recent)
+    return f"   {rounds / took:.2g} rounds/s   {_span(left * took / rounds)} left" if rounds else ""
+
+
+def _slots(run: RunFiles) -> str:
+    words = [f"{len(run.records(kind))} {kind}" for kind in ("erased", "burned")]
+    resumed = len(run.records("resumed"))
+    return ", ".join(words) + (f"; resumed {resumed} time{'s'[: resumed != 1]}" if resumed else "")
+
+
+def _accuracy(known: dict[str, Any], curve: list[float], rounds: list[int]) -> str:
+    from fl.reporting.wording import percent
+
+    if not curve:
+        return "not evaluated yet"
+    low, high = (100 * end for end in known["accuracy_interval"])
+    floor = known.get("chance_floor")  # known when the run has ended
+    chance = "" if floor is None else f"chance {percent(floor)}, "
+    return f"{percent(curve[-1])} ({low:.1f} to {high:.1f}) after round {rounds[-1]}; {chance}at the start {percent(curve[0])}"
+
+
+def spark(values: Iterable[float], most: int = 40) -> str:
+    """A curve in characters, lowest to highest; the latest `most` values."""
+    shown = [v for v in values if math.isfinite(v)][-most:]
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    return "".join(BLOCKS[round((v - low) / (high - low or 1.0) * (len(BLOCKS) - 1))] for v in shown)
+
+
+def _air(run: RunFiles) -> str:
+    from fl.diagnostics import received_snr_db
+    from fl.reporting.wording import decibels
+
+    air, mode = run.air, f"{run.option('radio', 'mode', '')} mode".strip()
+    heard = ~air.erased[-RECENT:]
+    if not heard.any():
+        return f"{mode}; nothing received yet"
+    snr = received_snr_db(air.received[-RECENT:][heard], air.variance[-RECENT:][heard])
+    return f"received SNR {decibels(snr)} over the last {int(heard.sum())} slots, {mode}"
+
+
+def _privacy(run: RunFiles, known: dict[str, Any]) -> str:
+    from fl.reporting.facts import privacy_state
+    from fl.reporting.wording import bound
+
+    state = privacy_state(run)
+    if state == "off":
+        return "off"
+    target, spent, word = float(known.get("epsilon_target") or 0.0), known.get("epsilon"), ""
+    if spent is None:
+        spent, word = _epsilon(run), "at most "
+    if spent is None:
+        return f"epsilon {target:g} at delta {known['delta']:g}; what is spent stands in the devices' own ledgers"
+    left = math.floor(max(0.0, target - spent) * 100) / 100
+    void = "; reproducible secrets, THE GUARANTEE IS VOID" if state == "void" else ""
+    return f"epsilon {word}{bound(spent)} of {target:g} spent, {left:.2f} left (delta {known['delta']:g}, {known['unit']}){void}"
+
+
+def _epsilon(run: RunFiles) -> float | None:
+    """A bound of what the device charged most has spent so far, from the ledgers or charges in the folder; None without."""
+    from fl.config import load
+    from fl.guarantee import guarantee_of
+    from fl.reporting.facts import charges_after
+    from privacy.record_log import read_records
+
+    ledgers = [read_records(file)[1:] for file in sorted((run.path / "ledger").glob("*.jsonl"))]
+    charges = [charge for ledger in ledgers for charge in ledger] or run.charges
+    if not charges:
+        return None
+    after = charges_after(run)
+    count = max(
+        (sum(int(c.get("times", 1)) for c in ledger) for ledger in ledgers), default=after[-1][1] if after else 0
+    )
+    # where the noise varies, as if all rounds had had the least so far
+    multiplier = min(_number(charge["noise_multiplier"]) for charge in charges)
+    experiment = load(run.path / "experiment.toml")
+    guarantee = guarantee_of(experiment, multiplier)
+    if guarantee is None:
+        return None
+    step = max(1, experiment.releases // EPSILON_STEPS)
+    rounded = max(count, min(-(-count // step) * step, experiment.releases))
+    return _certified(guarantee.charge, rounded, guarantee.delta)
+
+
+def _number(value: str | float) -> float:
+    """Ledgers write numbers exactly, as text."""
+    from privacy.record_log import from_exact
+
+    return from_exact(value) if isinstance(value, str) else float(value)
+
+
+@lru_cache(maxsize=4)
+def _certified(charge: Charge, count: int, delta: float) -> float:
+    from privacy.accounting import epsilon
+
+    return epsilon([(charge, count)], delta)
+
+
+def _devices(run: RunFiles, lines: list[dict[str, Any]]) -> Table:
+    """A row a device, as far as the folder tells: in the last slot, and over all."""
+    import numpy as np
+    from rich.table import Table
+
+    from fl.reporting.sentences import device_rows
+
+    temperatures: list[float | None] = next(
+        (line["temperature_c"] for line in reversed(lines) if line.get("temperature_c")), []
+    )
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("device", "last slot", "took part", "gain dB", "sends dBFS", "clipped"):
+        table.add_column(column, justify="left" if column in ("device", "last slot") else "right", no_wrap=True)
+    if temperatures:
+        table.add_column("temp C", justify="right", no_wrap=True)
+    for k, row in enumerate(device_rows(run.air)):
+        clipped = run.air.clipped[-1, k] if k < run.air.clipped.shape[1] else np.nan
+        state = "faded" if not run.air.active[-1, k] else "clipped" if clipped > 0 else "active"
+        warm = temperatures[k] if k < len(temperatures) else None
+        cells = [row["device"], state, row["active"], row["gain"], row["power"], row["clipped"]]
+        if temperatures:
+            cells.append("—" if warm is None else f"{warm:.1f}")
+        table.add_row(*cells, style={"faded": "yellow", "clipped": "red"}.get(state))
+    if not table.row_count:
+        table.add_row("no slot yet")
+    return table
+
+
+def _span(seconds: float) -> str:
+    from fl.reporting.wording import duration
+
+    return duration(float(max(0, round(seconds)))).replace(".0 s", " s")
