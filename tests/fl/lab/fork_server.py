@@ -14,21 +14,24 @@ from pathlib import Path
 
 
 def _import_everything(experiments: list[Path]) -> None:
+    import matplotlib.backends.backend_svg  # noqa: F401
     import torch
     from transformers import AutoTokenizer, OPTForCausalLM  # noqa: F401
 
     import fl.guarantee
     import fl.lab.device
+    import fl.lab.facts
     import fl.lab.server
     import fl.reporting.page
     import fl.tasks.bow
+    from fl import session
     from fl.config import load
-    from fl.models import load_model
 
     torch.set_num_threads(1)
     for settings in map(load, experiments):
-        fl.guarantee.guarantee_of(settings)  # what sizing the noise finds out is remembered by the forks
-        load_model(settings.model.source)
+        # what sizing the noise finds out, and compiled code, is remembered by the forks
+        fl.guarantee.guarantee_of(settings)
+        fl.lab.facts.facts_of(settings, session.build_replica(settings, session.experiment_task(settings)))
 
 
 def _command(words: list[str], log: str, environment: dict[str, str]) -> None:
