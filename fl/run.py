@@ -21,7 +21,7 @@ from fl.progress import RunProgress
 from fl.proposal import limits_of
 from fl.recordings import Recordings
 from fl.run_folder import RunFolder, version, write_atomic, write_json
-from fl.station import SIMULATED, Bench, bench_for, not_used
+from fl.station import SIMULATED, Bench, bench_for, device_names, not_used
 from fl.station import open_air as open_station_air
 from fl.station_air import RadioStop
 from fl.station_log import StationLog
@@ -149,7 +149,8 @@ class Execution:
                 history = self.journal.history
                 self.train_began = time.monotonic()
                 transport = self._transport(air)
-                with RunProgress(learning.rounds, history.rounds, self.quiet) as self.progress:
+                names = device_names(self.experiment, self.bench)
+                with RunProgress(learning.rounds, history.rounds, self.quiet, names) as self.progress:
                     if self.stop:
                         self._interrupt()
                     if not history.evaluations:
@@ -162,7 +163,7 @@ class Execution:
                         diagnostics.write(slot if self.truths else replace(slot, truth=None), now - last)
                         if recordings is not None:
                             recordings.after(slot)
-                        self.progress.slot(slot)
+                        self.progress.slot(slot, air)
                         due = slot.rounds % self.experiment.run.evaluate_every == 0 and slot.rounds < learning.rounds
                         if due and not slot.received.erased:
                             self._evaluate(final=False)
