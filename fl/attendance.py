@@ -14,7 +14,7 @@ LONG = 10  # slots in a row; fewer happen in a deep fade
 NAMED = 3  # in one line
 
 TOO_WEAK = "too weak to take part, or away"
-UNHEARD = "its pilots are too weak or cannot be trusted"
+UNHEARD = "not heard well enough, or away"
 
 
 class Attendance:

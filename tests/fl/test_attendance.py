@@ -46,7 +46,7 @@ def test_the_tenth_slot_in_a_row_is_told_and_no_other_until_it_is_back() -> None
 
 
 def test_where_the_air_names_no_fault_the_sounding_says_which_sort_it_is() -> None:
-    for quality, reason in ((True, "too weak to take part, or away"), (False, "its pilots are too weak or cannot")):
+    for quality, reason in ((True, "too weak to take part, or away"), (False, "not heard well enough, or away")):
         for air in (None, Told()):
             (line,) = lines(Attendance(["a", "b"]), LONG, [True, False], air, quality=[True, quality])
             assert line.startswith(f"b has been left out of 10 slots in a row: {reason}")
