@@ -190,8 +190,8 @@ def _limits(threat: Threat) -> str:
     """Beyond what a figure that counts the others' noise says nothing."""
     if threat.counts != ("own", "others"):
         return ""
-    colluders = f" and {threat.colluders} colluders" if threat.colluders else ""
-    return f"not guaranteed beyond {threat.dropouts} silent dropouts{colluders}"
+    colluders = f" and {threat.colluders} colluder{'s' * (threat.colluders != 1)}" if threat.colluders else ""
+    return f"not guaranteed beyond {threat.dropouts} silent dropout{'s' * (threat.dropouts != 1)}{colluders}"
 
 
 def facts_in(run: Path) -> PrivacyFacts:
