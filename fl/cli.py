@@ -16,6 +16,7 @@ from fl.lab_command import device, server
 from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
+from fl.status_command import status
 from fl.watch_command import watch
 from radio.errors import InputError, PairzeroError
 
@@ -34,6 +35,7 @@ app.add_typer(radio_app, name="radio")
 app.command()(plan)
 app.command()(emulate)
 app.command()(watch)
+app.command()(status)
 app.command()(server)
 app.command()(device)
 app.add_typer(privacy_app, name="privacy")

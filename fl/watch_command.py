@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +15,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fl.reporting.run_files import RunFiles
-    from privacy.accounting import Charge
 
 RECENT = 20  # slots that "now" is averaged over
 BLOCKS = "▁▂▃▄▅▆▇█"
-SILENT_S = 120.0  # without a record: say that it may have been killed
 EVERY_S = 1.0  # between two looks, or ten times as long as a look takes
-EPSILON_STEPS = 50  # epsilon is worked out this often in a run, for the end of the stretch: a bound
 
 
 def watch(
@@ -34,6 +30,7 @@ def watch(
     from rich.console import Console
     from rich.live import Live
 
+    from fl.reporting.progress import ended
     from fl.reporting.run_files import read_run
 
     console = Console(highlight=False)
@@ -43,7 +40,7 @@ def watch(
         return
     try:
         with Live(frame(seen), console=console, screen=True, auto_refresh=False) as live:
-            while not _ended(seen):
+            while not ended(seen):
                 began = time.monotonic()
                 seen = read_run(run)
                 live.update(frame(seen), refresh=True)
@@ -62,6 +59,7 @@ def frame(run: RunFiles) -> RenderableType:
 
     from fl.diagnostics import read_diagnostics
     from fl.reporting.facts import completed
+    from fl.reporting.progress import ended, state
     from fl.reporting.run_files import evaluations
 
     lines = read_diagnostics(run.path)
@@ -71,9 +69,9 @@ def frame(run: RunFiles) -> RenderableType:
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(ratio=1)
     total = int(run.option("learning", "rounds", 0)) or known["rounds"]
-    rows.add_row("run", Text(f"{known['name']}: {_state(run)}"))
+    rows.add_row("run", Text(f"{known['name']}: {state(run)}"))
     rows.add_row("rounds", ProgressBar(total=max(total, 1), completed=known["rounds"], width=40))
-    rows.add_row("", f"{known['rounds']:,} of {total:,}{'' if _ended(run) else _pace(lines, total - known['rounds'])}")
+    rows.add_row("", f"{known['rounds']:,} of {total:,}{'' if ended(run) else _pace(lines, total - known['rounds'])}")
     rows.add_row("slots", _slots(run))
     rows.add_row("accuracy", _accuracy(known, held_out.accuracy.tolist(), held_out.rounds.tolist()))
     rows.add_row("", spark(held_out.accuracy))
@@ -82,30 +80,14 @@ def frame(run: RunFiles) -> RenderableType:
     return Group(rows, "", _devices(run, lines))
 
 
-def _state(run: RunFiles) -> str:
-    if _ended(run):
-        return str(run.journal[-1]["reason"])
-    try:
-        silent = time.time() - (run.path / "journal.jsonl").stat().st_mtime
-    except OSError:
-        return "not begun"
-    if not run.records("model"):
-        return f"getting ready for {_span(silent)}"
-    if silent > SILENT_S:
-        return f"no record for {_span(silent)}: busy, or killed (then: pairzero run --resume {run.path})"
-    return "running; last record " + ("now" if silent < 2.0 else f"{_span(silent)} ago")
-
-
-def _ended(run: RunFiles) -> bool:
-    return bool(run.journal) and run.journal[-1].get("type") == "stop"
-
-
 def _pace(lines: list[dict[str, Any]], left: int) -> str:
     """Rounds a second over the recent slots, and how long the rest takes at that pace."""
+    from fl.reporting.progress import span
+
     recent = [line for line in lines[-RECENT:] if line.get("seconds")]
     took = sum(line["seconds"] for line in recent)
     rounds = sum(not line["erased"] for line in recent)
-    return f"   {rounds / took:.2g} rounds/s   {_span(left * took / rounds)} left" if rounds else ""
+    return f"   {rounds / took:.2g} rounds/s   {span(left * took / rounds)} left" if rounds else ""
 
 
 def _slots(run: RunFiles) -> str:
@@ -146,6 +128,7 @@ def _air(run: RunFiles) -> str:
 
 def _privacy(run: RunFiles, known: dict[str, Any]) -> str:
     from fl.reporting.facts import privacy_state
+    from fl.reporting.progress import epsilon_bound
     from fl.reporting.wording import bound
 
     state = privacy_state(run)
@@ -153,52 +136,12 @@ def _privacy(run: RunFiles, known: dict[str, Any]) -> str:
         return "off"
     target, spent, word = float(known.get("epsilon_target") or 0.0), known.get("epsilon"), ""
     if spent is None:
-        spent, word = _epsilon(run), "at most "
+        spent, word = epsilon_bound(run), "at most "
     if spent is None:
         return f"epsilon {target:g} at delta {known['delta']:g}; what is spent stands in the devices' own ledgers"
     left = math.floor(max(0.0, target - spent) * 100) / 100
     void = "; reproducible secrets, THE GUARANTEE IS VOID" if state == "void" else ""
     return f"epsilon {word}{bound(spent)} of {target:g} spent, {left:.2f} left (delta {known['delta']:g}, {known['unit']}){void}"
-
-
-def _epsilon(run: RunFiles) -> float | None:
-    """A bound of what the device charged most has spent so far, from the ledgers or charges in the folder; None without."""
-    from fl.config import load
-    from fl.guarantee import guarantee_of
-    from fl.reporting.facts import charges_after
-    from privacy.record_log import read_records
-
-    ledgers = [read_records(file)[1:] for file in sorted((run.path / "ledger").glob("*.jsonl"))]
-    charges = [charge for ledger in ledgers for charge in ledger] or run.charges
-    if not charges:
-        return None
-    after = charges_after(run)
-    count = max(
-        (sum(int(c.get("times", 1)) for c in ledger) for ledger in ledgers), default=after[-1][1] if after else 0
-    )
-    # where the noise varies, as if all rounds had had the least so far
-    multiplier = min(_number(charge["noise_multiplier"]) for charge in charges)
-    experiment = load(run.path / "experiment.toml")
-    guarantee = guarantee_of(experiment, multiplier)
-    if guarantee is None:
-        return None
-    step = max(1, experiment.releases // EPSILON_STEPS)
-    rounded = max(count, min(-(-count // step) * step, experiment.releases))
-    return _certified(guarantee.charge, rounded, guarantee.delta)
-
-
-def _number(value: str | float) -> float:
-    """Ledgers write numbers exactly, as text."""
-    from privacy.record_log import from_exact
-
-    return from_exact(value) if isinstance(value, str) else float(value)
-
-
-@lru_cache(maxsize=4)
-def _certified(charge: Charge, count: int, delta: float) -> float:
-    from privacy.accounting import epsilon
-
-    return epsilon([(charge, count)], delta)
 
 
 def _devices(run: RunFiles, lines: list[dict[str, Any]]) -> Table:
@@ -227,9 +170,3 @@ def _devices(run: RunFiles, lines: list[dict[str, Any]]) -> Table:
     if not table.row_count:
         table.add_row("no slot yet")
     return table
-
-
-def _span(seconds: float) -> str:
-    from fl.reporting.wording import duration
-
-    return duration(float(max(0, round(seconds)))).replace(".0 s", " s")

@@ -27,7 +27,9 @@ SMALL = [
     for part in ("--set", setting)
 ]
 BY_CI = {"make demo", "make test"}  # .ci/run runs these two as they stand
-VIRTUAL = re.compile(r"ip:127\.[\d.]+")  # address of a unit of `pairzero emulate` without --port
+ADDRESS = re.compile(
+    r"ip:127\.[\d.]+|tcp://127\.0\.0\.1:\d+"
+)  # of a unit of `pairzero emulate` without --port; of a server
 
 
 def commands(page: str) -> list[str]:
@@ -67,6 +69,8 @@ def shrink(command: str, folder: Path) -> list[str]:
         if "examples/sst2.toml" in words:
             extra += ["--out", "runs/sst2"]
         return [*words, *extra]
+    if words[1] == "server":
+        return [*words, *SMALL, "--listen", "tcp://127.0.0.1:*"]
     if words[1] == "plan":
         return [*words, *SMALL]
     if words[1:3] == ["privacy", "plan"]:
@@ -78,21 +82,45 @@ def shrink(command: str, folder: Path) -> list[str]:
     return words
 
 
-class Emulators:
-    """`pairzero emulate ... &` of the pages, on free ports: other tests on this machine have units of their own."""
+class Background:
+    """Commands of the pages that end in `&`, on free ports: other tests on this machine have units and servers of their own."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._uris: dict[str, str] = {}
+        self._runs: list[tuple[list[str], subprocess.Popen[str]]] = []  # which end by themselves
 
-    def start(self, words: list[str]) -> None:
-        """Returns once the units are ready. From now on the addresses that they have on the page stand for them."""
-        command = [sys.executable, "-m", "fl.cli", *words[1:], "--host", "127.0.0.1", "--port", "0"]
-        served = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    def start(self, words: list[str], folder: Path) -> None:
+        if words[1] == "emulate":
+            return self._emulate(words)
+        process = self._open(self.translate(words, folder))
+        self._runs.append((words, process))
+        if words[1] == "server":
+            assert process.stdout is not None
+            heard = next((line for line in process.stdout if "listening at " in line), "")
+            assert heard, words
+            self._uris["tcp://127.0.0.1:5755"] = heard.partition("listening at ")[2].split()[0]
+
+    def finish(self) -> None:
+        """The server and its devices come to their end."""
+        for words, process in self._runs:
+            printed, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, f"{words}: {printed}"
+
+    def _open(self, words: list[str]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fl.cli", *words[1:]],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        self._stack.enter_context(served)
-        self._stack.callback(served.terminate)
+        self._stack.enter_context(process)
+        self._stack.callback(process.terminate)
+        return process
+
+    def _emulate(self, words: list[str]) -> None:
+        """Returns once the units are ready. From now on the addresses that they have on the page stand for them."""
+        served = self._open([*words, "--host", "127.0.0.1", "--port", "0"])
         assert served.stdout is not None
         heard = list(iter(served.stdout.readline, "ready\n")) if served.poll() is None else []
         assert served.poll() is None, f"{words}: {heard}"
@@ -111,20 +139,20 @@ class Emulators:
                 made.append(str(copy))
             else:
                 made.append(word)
-        return [self._here(word) if VIRTUAL.fullmatch(word) else word for word in made]
+        return [self._here(word) if ADDRESS.fullmatch(word) else word for word in made]
 
     def _here(self, text: str) -> str:
-        return VIRTUAL.sub(lambda found: self._uris[found[0]], text)
+        return ADDRESS.sub(lambda found: self._uris[found[0]], text)
 
 
 @pytest.fixture
-def emulators() -> Iterator[Emulators]:
+def background() -> Iterator[Background]:
     with ExitStack() as stack:
-        yield Emulators(stack)
+        yield Background(stack)
 
 
 def test_every_command_of_the_pages_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], emulators: Emulators
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], background: Background
 ) -> None:
     found = commands("README.md") + commands("hardware.md")
     assert set(found) >= BY_CI
@@ -133,18 +161,21 @@ def test_every_command_of_the_pages_runs(
     sentences(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
     monkeypatch.setattr(
         first_order, "first_order_accuracy", partial(first_order.first_order_accuracy, steps=2, batch=8)
     )
     for command in ours:
         if command.endswith("&"):
-            emulators.start(shlex.split(command)[:-1])
+            background.start(shrink(command.rstrip(" &"), tmp_path), tmp_path)
             continue
-        monkeypatch.setattr(sys, "argv", emulators.translate(shrink(command, tmp_path), tmp_path))
+        monkeypatch.setattr(sys, "argv", background.translate(shrink(command, tmp_path), tmp_path))
         with pytest.raises(SystemExit) as ended:
             cli.main()
         shown = capsys.readouterr()
         assert ended.value.code in (0, None), f"{command}: exit {ended.value.code}\n{shown.out}\n{shown.err}"
+    background.finish()
     exported = tmp_path / "exported" / "short"
     assert (exported / "config.json").is_file() and (exported / "model.safetensors").is_file()
     assert (tmp_path / "runs" / "short" / "report.html").is_file()

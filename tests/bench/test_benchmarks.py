@@ -95,10 +95,13 @@ def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path,
     "bench, names",
     [
         ("power", {"closed_vs_cvxpy", "closed_form_ms", "online_loss_db", "untrusted_receiver_cost_db"}),
+        ("chaos", {"malformed", "uncaught", "rejoin_s_max", "power_cuts", "corrupt_journals"}),
         ("privacy_gain", {"noise_paper", "noise_exact_device", "noise_example_aggregate", "noise_example_own"}),
     ],
 )
-def test_benchmarks_of_privacy_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:
+def test_benchmarks_of_privacy_and_durability_run_quickly_and_name_their_rows(
+    tmp_path: Path, bench: str, names: set[str]
+) -> None:
     file = tmp_path / "out.json"
     command = [sys.executable, "-m", f"bench.{bench}", "--quick", "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -16,9 +16,11 @@ import pytest
 
 from fl.journal import NAME
 from fl.lab import keys
+from fl.lab.fault_proxy import FaultProxy
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 120.0  # for whatever a test waits for
+LONG = 12  # rounds of the longer runs
 
 
 class Process:
@@ -39,10 +41,10 @@ class Process:
     def kill(self, number: int = signal.SIGKILL) -> None:
         os.kill(self.pid, number)
 
-    def until(self, text: str) -> None:
-        """Return when it has printed the text."""
+    def until(self, text: str, times: int = 1) -> None:
+        """Return when it has printed the text so many times."""
         deadline = time.monotonic() + PATIENCE_S
-        while text not in self.printed:
+        while self.printed.count(text) < times:
             assert time.monotonic() < deadline, f"no {text!r} in {self.printed}"
             time.sleep(0.01)
 
@@ -62,6 +64,7 @@ class Lab:
             keys.enroll(self.keys, f"device-{k}")
         self.processes: list[Process] = []
         self.endpoint = ""
+        self.proxy: FaultProxy | None = None
 
     def __call__(self, *words: str | Path) -> Process:
         log = self.folder / f"printed-{len(self.processes)}.txt"
@@ -75,6 +78,12 @@ class Lab:
         process.until("listening at ")
         self.endpoint = process.printed.partition("listening at ")[2].split()[0]
         return process
+
+    def slow_link(self, delay_s: float) -> FaultProxy:
+        """A slow way to the server, for devices that are started from now on: a run over it takes as long as a test needs."""
+        self.proxy = FaultProxy(int(self.port), delay_s)
+        self.endpoint = self.proxy.endpoint
+        return self.proxy
 
     @property
     def port(self) -> str:
@@ -96,11 +105,13 @@ class Lab:
 @pytest.fixture(scope="session")
 def ask(make_experiment: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
     """A request to `fork_server.py` and its answer."""
-    warm = tmp_path_factory.mktemp("forks") / "experiment.toml"
-    warm.write_text(make_experiment().to_toml(), encoding="utf-8")
+    folder = tmp_path_factory.mktemp("forks")
+    warm = [folder / f"{rounds}.toml" for rounds in (6, LONG)]
+    for file in warm:
+        file.write_text(make_experiment({"learning.rounds": int(file.stem)}).to_toml(), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(warm)],
+        [sys.executable, str(Path(__file__).with_name("fork_server.py")), *map(str, warm)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -125,3 +136,5 @@ def lab(ask: Callable[..., Any], tmp_path: Path) -> Iterator[Lab]:
         if process.code is None:
             process.kill()
             process.wait()
+    if made.proxy is not None:
+        made.proxy.close()

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 
-def _import_everything(experiment: Path) -> None:
+def _import_everything(experiments: list[Path]) -> None:
     import torch
     from transformers import AutoTokenizer, OPTForCausalLM  # noqa: F401
 
@@ -26,9 +26,9 @@ def _import_everything(experiment: Path) -> None:
     from fl.models import load_model
 
     torch.set_num_threads(1)
-    settings = load(experiment)
-    fl.guarantee.guarantee_of(settings)  # what sizing the noise finds out is remembered by the forks
-    load_model(settings.model.source)
+    for settings in map(load, experiments):
+        fl.guarantee.guarantee_of(settings)  # what sizing the noise finds out is remembered by the forks
+        load_model(settings.model.source)
 
 
 def _command(words: list[str], log: str, environment: dict[str, str]) -> None:
@@ -66,8 +66,8 @@ def _wait(process: int, seconds: float) -> int | None:
         time.sleep(0.005)
 
 
-def serve(experiment: Path) -> None:
-    _import_everything(experiment)
+def serve(experiments: list[Path]) -> None:
+    _import_everything(experiments)
     while line := sys.stdin.readline():
         request = json.loads(line)
         if "wait" in request:
@@ -80,4 +80,4 @@ def serve(experiment: Path) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    serve([Path(file) for file in sys.argv[1:]])

@@ -1,31 +1,22 @@
-"""Kills, restarts, refusals and spent budgets of real processes: nothing committed is lost, nothing is charged for nothing."""
+"""Kills and restarts of real processes: nothing committed is lost, no slot is charged twice, everybody ends alike."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import load_file, save_file
-
 from fl.config import Experiment
-from fl.guarantee import guarantee_of
 from fl.journal import read_history
-from fl.tasks.sst2 import read_tsv
-from fl.tasks.task import digest_examples
-from privacy.identity import keyed_digest
-from privacy.ledger import Budget, Ledger, Owner
 from privacy.record_log import read_records
-from tests.fl.lab.conftest import Lab
+from tests.fl.lab.conftest import LONG, Lab
 from tests.fl.lab.test_lab_runs import replayed, write
 
 Make = Callable[..., Experiment]
-LONG = {"learning.rounds": 40, "radio.mode": "ideal"}  # nobody sits a round out by channel
+RUN = {"learning.rounds": LONG, "radio.mode": "ideal", "run.evaluate_every": 6}  # nobody sits a round out by channel
 
 
 def summary_of(run: Path) -> dict[str, Any]:
@@ -39,13 +30,19 @@ def ledgers_of(lab: Lab) -> dict[str, list[int]]:
 
 
 def test_a_killed_device_comes_back_and_catches_up(lab: Lab, make_experiment: Make) -> None:
-    server = lab.server(write(lab, make_experiment(LONG)), "--out", lab.run)
+    server = lab.server(write(lab, make_experiment(RUN)), "--out", lab.run)
+    direct = lab.endpoint
+    slow = lab.slow_link(0.02)
     devices = [lab.device(k) for k in range(3)]
-    lab.until(4)
+    lab.until(3)
+    slow.delay_s = 0.8  # 5 s a round: the run must not end before the device is back
     devices[1].kill()
     assert devices[1].wait() == -signal.SIGKILL
     server.until("device-1 is lost")
+    lab.endpoint = direct
     again = lab.device(1)
+    server.until("device-1 has joined", times=2)
+    slow.delay_s = 0.0
     assert server.wait() == 0, server.printed
     assert again.wait() == 0, again.printed
     digest = summary_of(lab.run)["params_digest"]
@@ -54,22 +51,24 @@ def test_a_killed_device_comes_back_and_catches_up(lab: Lab, make_experiment: Ma
     charged = ledgers_of(lab)
     assert all(len(set(slots)) == len(slots) for slots in charged.values())  # no slot twice
     active = Counter(r["active"] for r in read_records(lab.run / "journal.jsonl") if r["type"] == "round")
-    assert set(active) <= {2, 3} and active[3] >= 4
+    assert set(active) <= {2, 3} and active[3] >= 3
     assert read_history(lab.run).erased <= 1  # if it was killed on the air
 
 
 def test_a_killed_server_is_resumed(lab: Lab, make_experiment: Make) -> None:
-    server = lab.server(write(lab, make_experiment(LONG)), "--out", lab.run)
+    server = lab.server(write(lab, make_experiment(RUN)), "--out", lab.run)
+    slow = lab.slow_link(0.05)  # so that it is killed before the end
     devices = [lab.device(k) for k in range(3)]
     lab.until(4)
     server.kill()
     assert server.wait() == -signal.SIGKILL
     before = read_history(lab.run).rounds
-    resumed = lab.server("--resume", lab.run, port=lab.port)
+    slow.delay_s = 0.0
+    resumed = lab.server("--resume", lab.run, port=str(slow.target))
     assert resumed.wait() == 0, resumed.printed
     assert [device.wait() for device in devices] == [0, 0, 0], [device.printed for device in devices]
     summary, history = summary_of(lab.run), read_history(lab.run)
-    assert summary["rounds"] == 40 and summary["resumed"] == 1 and before < 40
+    assert summary["rounds"] == LONG and summary["resumed"] == 1 and before < LONG
     assert summary["params_digest"] == replayed(lab.run)
     assert all(f"digest of the weights {summary['params_digest']}" in device.printed for device in devices)
     assert history.burned <= 1
@@ -78,7 +77,8 @@ def test_a_killed_server_is_resumed(lab: Lab, make_experiment: Make) -> None:
 
 
 def test_ctrl_c_ends_the_round_and_the_devices_wait(lab: Lab, make_experiment: Make) -> None:
-    server = lab.server(write(lab, make_experiment(LONG)), "--out", lab.run)
+    server = lab.server(write(lab, make_experiment(RUN)), "--out", lab.run)
+    slow = lab.slow_link(0.05)
     devices = [lab.device(k) for k in range(3)]
     lab.until(2)
     server.kill(signal.SIGINT)
@@ -88,73 +88,10 @@ def test_ctrl_c_ends_the_round_and_the_devices_wait(lab: Lab, make_experiment: M
     assert history.stop is not None and history.stop["reason"] == "interrupted" and history.burned == 0
     devices[0].kill(signal.SIGINT)
     assert devices[0].wait() == 130
-    resumed = lab.server("--resume", lab.run, port=lab.port)
+    slow.delay_s = 0.0
+    resumed = lab.server("--resume", lab.run, port=str(slow.target))
     back = lab.device(0)
     assert resumed.wait() == 0, resumed.printed
     assert [d.wait() for d in (back, *devices[1:])] == [0, 0, 0]
     assert summary_of(lab.run)["params_digest"] == replayed(lab.run)
     assert read_history(lab.run).burned == 0
-
-
-def test_another_model_is_refused_naming_both(lab: Lab, make_experiment: Make, tiny_model: Path) -> None:
-    other = lab.folder / "other"
-    shutil.copytree(tiny_model, other)
-    weights = load_file(other / "model.safetensors")
-    name = sorted(weights)[0]
-    weights[name] = np.nextafter(weights[name], np.float32(np.inf))
-    save_file(weights, other / "model.safetensors", {"format": "pt"})
-    server = lab.server(write(lab, make_experiment({"learning.rounds": 2})), "--out", lab.run, "--wait", "5")
-    odd = lab.device(2, "--model", other)
-    assert odd.wait() == 2
-    text = " ".join(odd.printed.split())
-    assert "the model of device-2 is " in text
-    theirs, ours = (text.partition(mark)[2].split()[0].strip(",") for mark in ("device-2 is ", "the server's is "))
-    other_one = lab.device(0)  # the run goes on without the odd one
-    assert server.wait() == 0, server.printed
-    assert other_one.wait() == 0
-    assert ours == summary_of(lab.run)["model_digest"] != theirs
-
-
-def test_who_has_spent_its_budget_follows(lab: Lab, make_experiment: Make) -> None:
-    """The owner of device-1 has spent most of the budget on another run: what is left is enough for a few rounds."""
-    experiment = make_experiment({"learning.rounds": 6, "radio.mode": "ideal"})
-    guarantee = guarantee_of(experiment)
-    assert guarantee is not None
-    data, folder = lab.folder / "own.tsv", lab.folder / "ledgers"
-    rows = [("a fine film", 1), ("a poor film", 0)] * 25
-    data.write_text("sentence\tlabel\n" + "".join(f"{text} {k}\t{label}\n" for k, (text, label) in enumerate(rows)))
-    name = keyed_digest(folder, digest_examples(read_tsv(data)))
-    with Ledger(
-        folder / f"{name[:32]}.jsonl",
-        Owner("device-1", name),
-        Budget(experiment.privacy.epsilon, guarantee.delta),
-        unit=guarantee.unit,
-        threat=str(guarantee.threat),
-    ) as ledger:
-        spare = ledger.remaining(guarantee.charge, 100)
-        for slot in range(spare - 2):
-            ledger.charge("another run", slot, guarantee.charge)
-    server = lab.server(write(lab, experiment), "--out", lab.run)
-    devices = [lab.device(0), lab.device(1, "--data", data, "--ledger", folder), lab.device(2)]
-    assert server.wait() == 0, server.printed
-    assert [device.wait() for device in devices] == [0, 0, 0], devices[1].printed
-    assert "the privacy budget of device-1 is spent" in server.printed
-    rounds = [r for r in read_records(lab.run / "journal.jsonl") if r["type"] == "round"]
-    assert [r["active"] for r in rounds] == [3, 3, 2, 2, 2, 2]
-    digest = summary_of(lab.run)["params_digest"]
-    assert f"digest of the weights {digest}" in devices[1].printed
-
-
-def test_an_owner_is_not_talked_out_of_limits(lab: Lab, make_experiment: Make) -> None:
-    lab.server(write(lab, make_experiment()), "--out", lab.run)
-    data = lab.folder / "own.tsv"
-    data.write_text("sentence\tlabel\na fine film\t1\na poor film\t0\n")
-    for words, said in (
-        (("--epsilon", "0.1"), "privacy.epsilon = 0.5, but --epsilon 0.1"),
-        (("--clip", "1"), "privacy.clip = 10, but --clip 1"),
-        (("--noise", "1000"), "noise multiplier is"),
-    ):
-        refused = lab.device(0, "--data", data, *words)
-        assert refused.wait() == 2
-        assert said in " ".join(refused.printed.split())
-    assert ledgers_of(lab) == {}
