@@ -82,7 +82,8 @@ def test_reproducible_noise_on_private_data_leaves_its_mark_on_the_budget(privat
 
 
 def test_sums_before_noise_are_in_no_file(private, tmp_path):
-    execute(create(tmp_path / "run", private()), quiet=True)
+    summary = execute(create(tmp_path / "run", private(learning__perturbations=2)), quiet=True)
+    assert summary["aggregate_nmse_db"] is None and (tmp_path / "run" / "report.html").is_file()
     lines = read_diagnostics(tmp_path / "run")
     assert lines and not any({"truth", "signal", "nonfinite"} & set(line) for line in lines)
 
