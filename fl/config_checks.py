@@ -189,6 +189,11 @@ def _check_threat(experiment: Experiment) -> None:
             f"{named} needs a margin for the errors of the channel estimates: privacy.csi_margin_db (1 dB is usual behind a "
             "good pilot; the statement prints what would have been sure), or privacy.assume_perfect_csi = true"
         )
+    if privacy.csi_margin_db == 0.0:
+        raise ValueError(
+            f"{named} with privacy.csi_margin_db = 0: that no device ever arrives louder than planned is an assumption of its "
+            "own; say privacy.assume_perfect_csi = true instead, or give a margin"
+        )
     if privacy.csi_margin_db is not None and privacy.assume_perfect_csi:
         raise ValueError(
             f"privacy.csi_margin_db = {privacy.csi_margin_db:g} beside privacy.assume_perfect_csi = true; leave one of them out"

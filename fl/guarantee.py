@@ -107,9 +107,9 @@ def threats_of(experiment: Experiment) -> dict[str, Threat]:
     return threats(privacy.colluders, privacy.dropouts, 10.0 ** ((privacy.csi_margin_db or 0.0) / 10.0))
 
 
-def guarantee_of(experiment: Experiment, multiplier: float | None = None) -> Guarantee | None:
+def guarantee_of(experiment: Experiment, multiplier: float | None = None, tight: bool = True) -> Guarantee | None:
     """None with privacy off. Sizes the noise, which may take some seconds the first time, unless a finished run's noise
-    `multiplier` is given.
+    `multiplier` is given. Not `tight`: in a fraction of the time, and up to a percent more than it takes (`noise_scale`).
 
     Raises InputError where the budget cannot be kept.
     """
@@ -123,10 +123,10 @@ def guarantee_of(experiment: Experiment, multiplier: float | None = None) -> Gua
     rate = unit.charged_rate(experiment.sampling_rate)
     schedule: tuple[Charge, ...] = ()
     if privacy.schedule == "weighted":
-        schedule = _weighted(experiment, rate, delta, multiplier)
+        schedule = _weighted(experiment, rate, delta, multiplier, tight)
         charge = min(schedule)
     elif multiplier is None:
-        charge = Charge(rate, noise_multiplier(privacy.epsilon, delta, rate, experiment.releases))
+        charge = Charge(rate, noise_multiplier(privacy.epsilon, delta, rate, experiment.releases, tight))
     else:
         charge = Charge(rate, multiplier)
     mechanism = OwnNoise(Grid(privacy.clip, learning.batch), learning.perturbations, charge, unit)
@@ -143,7 +143,9 @@ def noise_weights(experiment: Experiment) -> Floats:
     return np.asarray((rates / rates.max()) ** 2 * experiment.privacy.contraction ** (learning.rounds - 1.0 - index))
 
 
-def _weighted(experiment: Experiment, rate: float, delta: float, least: float | None) -> tuple[Charge, ...]:
+def _weighted(
+    experiment: Experiment, rate: float, delta: float, least: float | None, tight: bool
+) -> tuple[Charge, ...]:
     """The charge of every release; sized anew unless the `least` multiplier is known."""
     target, steps = experiment.privacy.epsilon, experiment.learning.local_steps
     weights = np.repeat(noise_weights(experiment), steps)
@@ -151,7 +153,7 @@ def _weighted(experiment: Experiment, rate: float, delta: float, least: float | 
     if least is None:
         kinds, counts = np.unique(shape, return_counts=True)
         shape_charges = [(Charge(rate, float(z)), int(n)) for z, n in zip(kinds, counts, strict=True)]
-        scale = noise_scale(target, delta, shape_charges)
+        scale = noise_scale(target, delta, shape_charges, tight)
     else:
         scale = least / float(shape.min())
     return tuple(Charge(rate, scale * float(z)) for z in shape)

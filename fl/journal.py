@@ -25,6 +25,7 @@ class History:
     received: list[tuple[list[float], float]] = field(default_factory=list)  # (mean, rate) of every committed round
     last: RoundUpdate | None = None  # the last committed one
     slots: set[int] = field(default_factory=set)  # accounted for: committed, erased or burned
+    committed: set[int] = field(default_factory=set)  # those of them whose sum moved the weights
     rounds: int = 0  # committed
     erased: int = 0
     burned: int = 0
@@ -42,6 +43,7 @@ class History:
             self.updates.append(self.last)
             self.received.append((record["mean"], record["rate"]))
             self.rounds += 1
+            self.committed.add(record["slot"])
         elif kind == "erased":
             self.updates.append(_update(record, self.last))
             self.erased += 1

@@ -81,7 +81,12 @@ def device(
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="These examples are nobody's secret.")] = False,
     ledger: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the owner's privacy ledgers.")] = None,
-    epsilon: Annotated[float | None, typer.Option(help="Largest budget that the owner allows.")] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Largest budget that the owner allows; for private data 8 unless given.")
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="Largest delta; private data of n examples always needs less than 1/n.")
+    ] = None,
     clip: Annotated[float | None, typer.Option(help="Largest clip that the owner allows.")] = None,
     noise: Annotated[float, typer.Option(min=0, help="Least noise multiplier that the owner allows.")] = 0.0,
     threat: Annotated[str, typer.Option(help="Weakest threat model that the owner allows.")] = "own-noise",
@@ -102,7 +107,7 @@ def device(
     from fl.run import Stop
 
     own = load_device(keys or default_folder(), name)
-    terms = Terms(data, public, ledger, epsilon, noise, clip, threat, model, root)
+    terms = Terms(data, public, ledger, epsilon, delta, noise, clip, threat, model, root)
     stop = Stop()
     with stop.listening():
         digest = DeviceProcess(server, own, terms, (lambda line: None) if quiet else _say, patience).run(stop)

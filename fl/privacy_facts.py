@@ -15,7 +15,7 @@ from privacy.exposure import SlotNoise, exposure
 from privacy.facts import OwnerSpent, PrivacyFacts, ThreatFigure
 from privacy.power.peak import clip_probability
 from privacy.record_log import Record, read_records
-from privacy.threats import Threat, hard_csi_margin
+from privacy.threats import Threat, hard_csi_margin, largest_csi_error
 from privacy.unit import DEVICE, EXAMPLE
 from radio.errors import InputError
 
@@ -54,7 +54,8 @@ def facts_of(
             for name, times in charged.items()
         ]
     recorded = [float(r["noise_std"]) for r in slots.values() if r.get("noise_std") is not None and r.get("active")]
-    errors = [float(r["csi_error"]) for r in slots.values() if r.get("csi_error") is not None]
+    worst = max((float(r["csi_error"]) for r in slots.values() if r.get("csi_error") is not None), default=None)
+    estimates = experiment.slots * learning.devices, FAILURE_SHARE * privacy.delta
     return PrivacyFacts(
         enabled=True,
         owners=owners,
@@ -81,9 +82,9 @@ def facts_of(
         device_epsilon=max((_device_epsilon(guarantee, t, learning.local_steps) for t in charged.values()), default=0.0)
         if guarantee.unit == EXAMPLE
         else None,
-        hard_margin=hard_csi_margin(max(errors), experiment.slots * learning.devices, FAILURE_SHARE * privacy.delta)
-        if errors
-        else None,
+        hard_margin=None if worst is None else hard_csi_margin(worst, *estimates),
+        csi_error=worst,
+        csi_error_limit=largest_csi_error(*estimates),
         perfect_csi=privacy.assume_perfect_csi,
         failures=guarantee.failures,
         evaluations=sum(r["type"] == "evaluation" for r in journal),
@@ -189,8 +190,8 @@ def _limits(threat: Threat) -> str:
     """Beyond what a figure that counts the others' noise says nothing."""
     if threat.counts != ("own", "others"):
         return ""
-    colluders = f" and {threat.colluders} colluders" if threat.colluders else ""
-    return f"not guaranteed beyond {threat.dropouts} silent dropouts{colluders}"
+    colluders = f" and {threat.colluders} colluder{'s' * (threat.colluders != 1)}" if threat.colluders else ""
+    return f"not guaranteed beyond {threat.dropouts} silent dropout{'s' * (threat.dropouts != 1)}{colluders}"
 
 
 def facts_in(run: Path) -> PrivacyFacts:

@@ -64,7 +64,8 @@ class Point:
 
 
 def plan(experiment: Experiment) -> list[Point]:
-    """Every axis swept around the experiment, in ascending order; nothing is transmitted and no ledger is opened.
+    """Every axis swept around the experiment, in ascending order; nothing is transmitted and no ledger is opened. At another
+    epsilon or number of rounds than the experiment's the own noise is up to a percent more than it takes.
 
     An axis that the experiment does not have (the SNR of a named profile) is left out. Raises InputError where there is no
     noise to plan: privacy off, or signs.
@@ -85,7 +86,9 @@ def _sweep(experiment: Experiment, axis: Axis) -> Iterator[Point]:
         varied = experiment if value == here else _varied(experiment, axis, value)
         if varied is None:
             continue
-        own, air, erased = noise_of_mean(varied)
+        # Only these take another noise than the experiment itself; a figure in a sweep need not be good to five digits.
+        other = value != here and axis in ("epsilon", "rounds")
+        own, air, erased = noise_of_mean(varied, tight=not other)
         yield Point(axis, value, own, air, erased, value == here)
 
 
@@ -116,11 +119,11 @@ def _varied(experiment: Experiment, axis: Axis, value: float) -> Experiment | No
         return None
 
 
-def noise_of_mean(experiment: Experiment) -> tuple[float, float | None, float]:
+def noise_of_mean(experiment: Experiment, tight: bool = True) -> tuple[float, float | None, float]:
     """Standard deviations of own noise and of the air's noise in a round's mean, units of the clip, and the share of slots
     erased, over simulated slots at symbol fidelity. Variances are averaged by what they weigh in the end, over slots spread
-    evenly over the run."""
-    guarantee = guarantee_of(experiment)
+    evenly over the run. Not `tight`: own noise up to a percent more than it takes (`fl.guarantee.guarantee_of`)."""
+    guarantee = guarantee_of(experiment, tight=tight)
     assert guarantee is not None, "privacy is off"
     learning, clip = experiment.learning, experiment.privacy.clip
     settings = experiment.radio.model_dump() | {"fidelity": "symbol", "truncation": experiment.radio.least_share}

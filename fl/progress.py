@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
@@ -12,17 +13,21 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fl.attendance import Attendance
 from fl.diagnostics import received_snr_db
 from fl.rounds import Slot
+from radio.air import Air
 
 console = Console(soft_wrap=True, highlight=False)
 
 
 class RunProgress:
-    """Rounds a second, held-out loss and accuracy, received SNR and epsilon; rounds count from where the run was resumed."""
+    """Rounds a second, held-out loss and accuracy, received SNR and epsilon, and who is left out for long (`names`: of the
+    devices); rounds count from where the run was resumed."""
 
-    def __init__(self, rounds: int, done: int, quiet: bool = False) -> None:
+    def __init__(self, rounds: int, done: int, quiet: bool, names: Sequence[str]) -> None:
         self._quiet = quiet
+        self._attendance = Attendance(names)
         self._began, self._first = time.monotonic(), done
         self._done = done
         self._heard: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # since the last evaluation
@@ -47,18 +52,22 @@ class RunProgress:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        if line := self._attendance.at_the_end():
+            self.say(f"[yellow]{line}")
 
     @property
     def rounds_per_s(self) -> float:
         return (self._done - self._first) / max(time.monotonic() - self._began, 1e-9)
 
-    def slot(self, slot: Slot) -> None:
+    def slot(self, slot: Slot, air: Air) -> None:
         self._done = slot.rounds
         self._heard.append((slot.received.total, slot.received.variance))
         status = f"{self.rounds_per_s:.1f}/s{self._air()}  {self._held_out}"
         self._bar.update(self._task, completed=slot.rounds, status=status)
         if slot.received.erased:
             self.say(f"[yellow]slot {slot.slot} erased: {slot.received.reason}")
+        for line in self._attendance.after(slot, air):
+            self.say(f"[yellow]{line}")
 
     def evaluated(self, rounds: int, loss: float, accuracy: float, floor: float, epsilon: float | None) -> None:
         self._held_out = f"loss {loss:.3f}  accuracy {accuracy:.1%}"

@@ -21,7 +21,7 @@ from fl.progress import RunProgress
 from fl.proposal import limits_of
 from fl.recordings import Recordings
 from fl.run_folder import RunFolder, version, write_atomic, write_json
-from fl.station import SIMULATED, Bench, bench_for, not_used
+from fl.station import SIMULATED, Bench, bench_for, device_names, not_used
 from fl.station import open_air as open_station_air
 from fl.station_air import RadioStop
 from fl.station_log import StationLog
@@ -112,7 +112,7 @@ class Execution:
         self.ledgers = session.ledgers_of(self.devices)
         self.limits = limits_of(self.experiment, self.guarantee)
         self.partial: dict[str, Any] = folder.summary or {}
-        self.truths = True  # whether diagnostics may hold what only a simulation knows
+        self.truths = self.public  # whether diagnostics may hold sums before noise; nobody keeps those of private data
         # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
         self.previous_train_s = sum(line["seconds"] for line in read_diagnostics(folder.path))
 
@@ -149,7 +149,8 @@ class Execution:
                 history = self.journal.history
                 self.train_began = time.monotonic()
                 transport = self._transport(air)
-                with RunProgress(learning.rounds, history.rounds, self.quiet) as self.progress:
+                names = device_names(self.experiment, self.bench)
+                with RunProgress(learning.rounds, history.rounds, self.quiet, names) as self.progress:
                     if self.stop:
                         self._interrupt()
                     if not history.evaluations:
@@ -162,7 +163,7 @@ class Execution:
                         diagnostics.write(slot if self.truths else replace(slot, truth=None), now - last)
                         if recordings is not None:
                             recordings.after(slot)
-                        self.progress.slot(slot)
+                        self.progress.slot(slot, air)
                         due = slot.rounds % self.experiment.run.evaluate_every == 0 and slot.rounds < learning.rounds
                         if due and not slot.received.erased:
                             self._evaluate(final=False)
@@ -197,8 +198,6 @@ class Execution:
         remedy = f". Mend that, then continue with: pairzero run --resume {self.folder.path}"
         over_radios = open_station_air(self.experiment, self.bench, listen, remedy)
         leaving.callback(over_radios.close)
-        # Real radios and private data: nobody but the device itself may keep what it sent (design decision 7).
-        self.truths = over_radios.virtual or self.public
         air_in_words, note = self.bench.described(self.experiment), not_used(self.experiment)
         log = StationLog(self.folder.path, air_in_words, note, over_radios.metadata())
         leaving.callback(lambda: log.end(over_radios.metadata()))
@@ -238,11 +237,17 @@ class Execution:
         self.journal.resume()
         if self.experiment.privacy.reproducible:
             return  # testing only: an interrupted slot is repeated with the same draws
-        first = (max(history.slots, default=-1) + 1) * self.experiment.learning.local_steps
-        session.certify(self.guarantee, self.ledgers, first)
         charged = {slot for ledger in self.ledgers for slot in self._charged(ledger)}
+        if self.ledgers and (lost := history.committed - charged):
+            raise InputError(
+                f"{self.folder.path} has committed {len(lost)} rounds, slot {min(lost)} the first, that no ledger in "
+                f"{self.ledgers[0].path.parent} was charged for: the ledger was lost, cut short or replaced. Restore it; without "
+                "it nobody can tell what was spent, and this data has no budget left that could be vouched for"
+            )
         for slot in sorted(charged - history.slots):
             self.journal.burn(slot)
+        first = (max(history.slots, default=-1) + 1) * self.experiment.learning.local_steps
+        session.certify(self.guarantee, self.ledgers, first)
 
     def _charged(self, ledger: Ledger) -> dict[int, int]:
         """Slot -> how many releases of this run were charged for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner, PoolLedger
 from privacy.noise import ReproducibleSecret, Secret, SystemSecret
 from privacy.threats import OWN_NOISE
+from privacy.unit import DEVICE
 from radio.air import Air
 from radio.errors import BudgetError, InputError
 from radio.modes import open_air
@@ -188,16 +189,31 @@ def task_identity(experiment: Experiment, task: Task, ledgers: Path) -> str:
     return task.digest if is_public(experiment, task) else keyed_digest(ledgers, task.digest)
 
 
+def shares_of(experiment: Experiment, task: Task) -> list[NDArray[np.int64]]:
+    """Which of the training examples each device has."""
+    learning, seed = experiment.learning, experiment.run.seed
+    if experiment.task.partition == "iid":
+        return partition.iid(len(task.train), learning.devices, seed)
+    return partition.dirichlet([e.label for e in task.train], learning.devices, experiment.task.dirichlet_alpha, seed)
+
+
 def pool_ledger(experiment: Experiment, task: Task, guarantee: Guarantee, ledgers: Path) -> PoolLedger:
     """The open ledger of private data.  Seeds, K and partitions deal the same examples out differently, so the budget is the
-    data set's, not a share's."""
+    data set's, not a share's.
+
+    Where a whole device is protected, a device of one deal is scattered over several of another: what runs cost adds up only
+    as long as the deal is the same, so the ledger names it."""
+    unit = guarantee.unit
+    if unit == DEVICE:
+        dealt = " ".join(digest_examples(task.train[i] for i in share) for share in shares_of(experiment, task))
+        unit = replace(unit, adjacency=f"{unit.adjacency}, as dealt in {keyed_digest(ledgers, dealt)[:16]}")
     name = keyed_digest(ledgers, task.pool)
     return PoolLedger(
         ledgers / f"{name[:32]}.jsonl",
         Owner(f"{task.name} (all devices)", name),
         Budget(experiment.privacy.epsilon, guarantee.delta),
         not experiment.privacy.reproducible,
-        unit=guarantee.unit,
+        unit=unit,
         threat=str(guarantee.threat),
     )
 
@@ -232,19 +248,14 @@ def build_devices(
     experiment: Experiment, task: Task, likelihood: OptionLikelihood, guarantee: Guarantee | None, ledgers: Path
 ) -> list[Device]:
     """The K devices with their shares of the data, secrets, mechanism and open ledgers (the caller closes them)."""
-    learning, privacy, seed = experiment.learning, experiment.privacy, experiment.run.seed
-    if experiment.task.partition == "iid":
-        shares = partition.iid(len(task.train), learning.devices, seed)
-    else:
-        labels = [e.label for e in task.train]
-        shares = partition.dirichlet(labels, learning.devices, experiment.task.dirichlet_alpha, seed)
+    learning, privacy = experiment.learning, experiment.privacy
     enforce = not privacy.reproducible
     devices: list[Device] = []
     pool: Ledger | None = None
     try:
         if guarantee is not None and not is_throw_away(experiment, task):
             pool = pool_ledger(experiment, task, guarantee, ledgers)
-        for k, share in enumerate(shares):
+        for k, share in enumerate(shares_of(experiment, task)):
             own = [task.train[i] for i in share]
             name = f"device-{k}"
             ledger = pool

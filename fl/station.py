@@ -42,6 +42,13 @@ class Bench:
         return f"{experiment.radio.mode} mode on station {station.name} ({used}{clock}, {station.lo_hz / 1e6:g} MHz)"
 
 
+def device_names(experiment: Experiment, bench: Bench | None) -> list[str]:
+    """For messages; on a station with the radio."""
+    if bench is None:
+        return [f"device {k}" for k in range(experiment.learning.devices)]
+    return [f"device {k} ({radio.named})" for k, radio in enumerate(bench.file.device)]
+
+
 def not_used(experiment: Experiment) -> str:
     """The line that says which settings of the experiment describe a simulated air, and so do nothing on a station."""
     radio = experiment.radio

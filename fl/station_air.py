@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import Air, AirPlan, ChannelState, Exposed, Mode, Received
+from radio.air import Air, AirPlan, ChannelState, Explaining, Exposed, Mode, Received
 from radio.errors import InputError, StoppedEarly
 from radio.pluto.driver import ConnectionLost, PlutoError, UnitBusy
 from radio.station import OpenStation
@@ -57,9 +57,14 @@ class StationAir:
         return self._air.on_air_samples
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """See `radio.air.Explaining`."""
+        return self._air.faults if isinstance(self._air, Explaining) and not self._failure else ()
+
+    @property
     def virtual(self) -> bool:
         """Whether every radio is one of `pairzero emulate`: a simulation, then, in which nobody's data are at stake."""
-        return all(radio.unit.firmware.endswith("-virtual") for radio in self._station.radios)
+        return all(radio.unit.virtual for radio in self._station.radios)
 
     def sound(self, round_index: int) -> ChannelState:
         """Where a radio fails nobody is trusted, so that nobody is charged for the slot. Raises RadioStop."""

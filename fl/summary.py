@@ -67,11 +67,11 @@ def describe(summary: dict[str, Any]) -> list[str]:
     else:
         lines.append(f"epsilon {summary['epsilon']:.3f} of {summary['epsilon_target']:g} at delta {summary['delta']:g}")
     nmse, snr, full = (summary[key] for key in ("aggregate_nmse_db", "received_snr_db", "full_scale_snr_db"))
-    air = f"aggregation error {'none' if nmse is None else f'{nmse:.1f} dB'}"
+    told = [] if nmse is None else [f"aggregation error {nmse:.1f} dB"]  # of private data nobody knows it
     if snr is not None:
-        air += f", received SNR {snr:.1f} dB" + ("" if full is None else f" ({full:.1f} dB at full scale)")
+        told.append(f"received SNR {snr:.1f} dB" + ("" if full is None else f" ({full:.1f} dB at full scale)"))
     lines.append(
         f"{summary['rounds']} rounds in {summary['train_s']:.0f} s ({summary['rounds_per_s']:.1f} rounds/s), "
-        f"{air}, peak memory {summary['peak_rss_mib']:.0f} MiB"
+        + ", ".join([*told, f"peak memory {summary['peak_rss_mib']:.0f} MiB"])
     )
     return lines

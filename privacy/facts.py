@@ -46,6 +46,7 @@ class PrivacyFacts:
     device_epsilon    where the unit is an example: what the same transmissions cost a whole device; None: not computed
     hard_margin       CSI margin, a ratio of powers, that would have held for every channel estimate of the run; None: no
                       estimates on record
+    csi_error         sigma_e / |h_hat| of the worst of them, and `csi_error_limit`, from which on no margin holds for all
     perfect_csi       the user said that devices arrive exactly as planned
     noise_multiplier  of every release, or the least of them where they differ
     largest_multiplier  the largest of them where they differ, as fixed before the run; None: all are alike
@@ -87,6 +88,8 @@ class PrivacyFacts:
     figures: Sequence[ThreatFigure] = ()
     device_epsilon: float | None = None
     hard_margin: float | None = None
+    csi_error: float | None = None
+    csi_error_limit: float | None = None
     perfect_csi: bool = False
     failures: float = 0.0
     evaluations: int | None = None

@@ -25,6 +25,12 @@ def _key(folder: Path) -> bytes:
     file = folder / KEY_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not file.is_file() and (kept := len(list(folder.glob("*.jsonl")))):
+            # Under a new key the same data would have another name, and a budget that nothing was spent of.
+            raise InputError(
+                f"{file} is missing, and the {kept} ledgers beside it are known by it alone; restore it from a copy, or name "
+                "another privacy.ledger for data that was never used"
+            )
         try:
             handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

@@ -229,7 +229,8 @@ class Ledger:
             raise InputError(
                 f"{self.path} counts what {self.owner.name} has spent in the unit '{counts[0]}' against the threat "
                 f"{counts[1]}, but the run asks for '{self.unit}' against {self.threat}; such charges do not add up. Set "
-                "privacy.unit and privacy.threat as they were, or use other data"
+                "privacy.unit and privacy.threat, and what deals the examples out (run.seed, learning.devices, task) where "
+                "devices are the unit, as they were, or use other data"
             )
         limit = Budget(from_exact(header["epsilon"]), from_exact(header["delta"]))
         if self.enforce and (self.budget.epsilon > limit.epsilon or self.budget.delta > limit.delta):

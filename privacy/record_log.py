@@ -90,8 +90,7 @@ class RecordLog:
             if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
             raise InputError(
-                f"{self.path} is in use by another process, and only one may write to it; "
-                "wait for it to end, or give this run a file of its own"
+                f"{self.path} is in use by another process, and only one may write to it; wait for it to end"
             ) from problem
 
     def append(self, record: Mapping[str, Any]) -> None:

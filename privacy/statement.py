@@ -69,6 +69,7 @@ def statement(facts: PrivacyFacts, width: int = 100) -> str:
         ("Mechanism", _mechanism(facts)),
         ("Sampling", _sampling(facts)),
         ("Rounds", _rounds(facts)),
+        ("Noise", _FIXED_AHEAD),
         ("Spent", _spent(facts)),
         *_owner_lines(facts),
         *_figure_lines(facts),
@@ -95,7 +96,8 @@ _VOID = (
     "randomness. For testing only."
 )
 _UNITS = {
-    "example": "one training example, added or removed (not a device, not a user with several examples).",
+    "example": "one training example, added to or removed from the data of the device that has it (not a device, not a user "
+    "with several examples). Which device has which examples is taken as settled beforehand.",
     "device": "all data of one device, replaced by any other.",
 }
 _ADVERSARY = (
@@ -106,6 +108,10 @@ _ALIGNED = (
     "ASSUMED, and nothing checks it: the server announces truthfully who takes part; it observes the aligned sum alone, with "
     "one antenna and in phase (whoever also uses the quadrature, or listens elsewhere, tells devices apart); converters and "
     "amplifiers are linear; {csi}."
+)
+_FIXED_AHEAD = (
+    "what every round is charged was fixed before the run. Rules that follow the channel from round to round (online power "
+    "control) are left out of runs (decision 14): a round in a fade is charged like any other."
 )
 _THROW_AWAY = (
     "the data is public, so a throw-away ledger was used: it ends with this run, and runs do not add up. With data of "
@@ -204,9 +210,19 @@ def _device_line(facts: PrivacyFacts) -> list[tuple[str, str]]:
 def _margin_line(facts: PrivacyFacts) -> list[tuple[str, str]]:
     if facts.hard_margin is None:
         return []
-    sure = f"{_decibels(facts.hard_margin):.2f} dB" if math.isfinite(facts.hard_margin) else "no margin at all"
     used = facts.threat if "others" in facts.threat.counts else None
-    text = f"{sure} would have been sure for all estimates that were inverted (from their stated variances)"
+    if math.isfinite(facts.hard_margin):
+        text = (
+            f"{_decibels(facts.hard_margin):.2f} dB would have been sure for all estimates that were inverted (from their "
+            "stated variances)"
+        )
+    else:
+        text = "the channel estimates were too uncertain for a margin that is sure for all of them"
+        if facts.csi_error is not None and facts.csi_error_limit is not None:
+            text += (
+                f": the worst that was inverted had a standard deviation of {facts.csi_error:.0%} of its gain, and for a margin "
+                f"all must stay below {facts.csi_error_limit:.0%} (longer pilots, more power, or a larger radio.truncation)"
+            )
     if used is not None and facts.hard_margin > used.csi_margin:
         text += f"; WARNING: {_decibels(used.csi_margin):.2f} dB is counted"
     return [("CSI margin", f"{text}.")]

@@ -161,5 +161,11 @@ def hard_csi_margin(relative_error: float, estimates: int, delta: float) -> floa
             f"CSI margin for a relative error of {relative_error!r}, {estimates} estimates and delta {delta!r}; allowed: error "
             "0 or more, 1 estimate or more, delta between 0 and 1"
         )
-    x = relative_error * math.sqrt(math.log(estimates / delta))
+    x = relative_error / largest_csi_error(estimates, delta)
     return ((1.0 + x) / (1.0 - x)) ** 2 if x < 1.0 else math.inf
+
+
+def largest_csi_error(estimates: int, delta: float) -> float:
+    """sigma_e / |h_hat| from which on no margin holds for all `estimates` but for a probability of `delta`:
+    1 / sqrt(ln(estimates / delta)); see `hard_csi_margin`."""
+    return 1.0 / math.sqrt(math.log(estimates / delta))

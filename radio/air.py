@@ -141,6 +141,16 @@ class Exposed(Protocol):
         ...
 
 
+@runtime_checkable
+class Explaining(Protocol):
+    """An air whose sounding says what is wrong with each device."""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """(K,) "" or why a device was not trusted in the last sounding; () where that is not known."""
+        ...
+
+
 class Air(Protocol):
     """`sound(t)`, then any number of `aggregate(t, ...)`, then the next round.
 

@@ -186,6 +186,11 @@ class CoherentAir:
         """All that the last round's pilots told, faults by device included; None before the first."""
         return None if self._sounded is None else self._sounded[1]
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """See `radio.air.Explaining`."""
+        return () if self._sounded is None else self._sounded[1].faults
+
     def plan(self, state: ChannelState, payload_peak: float) -> AirPlan:
         """Channel inversion with this air's truncation; see `plan_inversion`."""
         return plan_inversion(state, payload_peak, truncation=self.truncation)

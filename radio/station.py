@@ -40,9 +40,11 @@ from radio.errors import InputError
 from radio.pluto.permit import FULL_SCALE_DBM, TransmitPermit
 from radio.pluto.proof import prove_weight
 from radio.pluto.transceiver import START_LAG_S, PlutoRadio, open_radio
+from radio.pluto.tuning import announce_calibration
 from radio.radio import Radio
 
 CRYSTAL_PPM = 25.0  # of a Pluto's own oscillator
+REFERENCE_HZ = 40_000_000  # what stock firmware takes for granted of an external clock
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -247,26 +249,49 @@ def open_station(
             drain=station.drain and isinstance(unit, Receiver),
         )
         opened.append(radio)
-        radio.rate_sps = station.rate_sps
-        radio.lo_hz = station.lo_hz
         return radio
 
     try:
         receiver = open_unit(file.receiver, None)
+        devices = [open_unit(device, permit) for device in file.device]
+        if station.clock == "shared":
+            check_one_reference(opened)
+        announce_calibration([radio.tuning for radio in devices], station.lo_hz)
+        for radio in opened:
+            radio.rate_sps = station.rate_sps
+            radio.lo_hz = station.lo_hz
         receiver.receive_gain_db = station.receive_gain_db
-        for device in file.device:
-            radio = open_unit(device, permit)
+        for device, radio in zip(file.device, devices, strict=True):
             radio.transmit_gain_db = file.transmit_gain_db(device)
             if coherent and not prove_weight(radio):
                 raise InputError(
                     f"{radio.uri} (serial {radio.serial}): scaling a running transmission (calibscale, calibphase) does not work "
                     "on this unit, and coherent mode needs it; see pairzero radio selftest, or take radio.mode = 'energy'"
                 )
-        return OpenStation(file, tuple(opened[1:]), receiver, listen)
+        return OpenStation(file, tuple(devices), receiver, listen)
     except BaseException:
         for radio in opened:
             radio.close()
         raise
+
+
+def check_one_reference(radios: Sequence[PlutoRadio]) -> None:
+    """Raises InputError if units on one clock believe in different frequencies of it (`xo_correction`): they would tune
+    apart. Units that do not tell are passed over."""
+    told = [
+        (radio.unit.name, radio.unit.get_number("xo_correction")) for radio in radios if radio.unit.has("xo_correction")
+    ]
+    values = Counter(value for _, value in told)
+    if len(values) < 2:
+        return
+    apart = 1e6 * (max(values) - min(values)) / REFERENCE_HZ
+    usual = REFERENCE_HZ if REFERENCE_HZ in values else values.most_common(1)[0][0]
+    odd = ", ".join(f"{name} has {value:.0f} Hz" for name, value in told if value != usual)
+    raise InputError(
+        f"xo_correction differs from unit to unit: {odd}, the others {usual:.0f} Hz; on one clock they tune {apart:.3g} ppm "
+        f"apart. Set {REFERENCE_HZ} on all of them (xo_correction = {REFERENCE_HZ} in config.txt, or iio_attr -u URI -d "
+        f"ad9361-phy xo_correction {REFERENCE_HZ}), or take clock = 'free'"
+    )
 
 
 def load_station(path: Path) -> StationFile:

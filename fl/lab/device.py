@@ -193,7 +193,7 @@ class DeviceProcess:
         if self._terms.data is not None:
             check(received, guarantee, self._terms, self._terms.public)
         task, public = own_task(experiment, self._terms)
-        check(received, guarantee, self._terms, public)
+        check(received, guarantee, self._terms, public, len(task.train) if self._terms.data is not None else None)
         replica = session.build_replica(experiment, task)
         device = build_device(
             self._keys.name,
@@ -243,6 +243,13 @@ class DeviceProcess:
 
     def _release(self, propose: Propose) -> protocol.Released:
         assert self._built is not None and self._state.run_id is not None
+        learning = self._built.experiment.learning
+        if self._projections.shape[1] != learning.perturbations or propose.active > learning.devices:
+            self._say(
+                f"slot {propose.slot}: {self._projections.shape[1]} numbers as one of {propose.active} devices were asked for; "
+                f"the experiment has {learning.perturbations} and {learning.devices}"
+            )
+            return protocol.Released(propose.slot, "terms")
         if self._transmitter is None and not self._reach_air():
             return protocol.Released(propose.slot, "air")
         try:

@@ -10,15 +10,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fl import session
 from fl.config import Experiment
 from fl.device import Device
 from fl.guarantee import Guarantee
 from fl.likelihood import OptionLikelihood
-from fl.tasks import partition
 from fl.tasks.reviews import generate
 from fl.tasks.sst2 import OPTIONS, TEMPLATE, read_tsv
 from fl.tasks.task import Task, digest_examples
@@ -29,6 +25,8 @@ from privacy.noise import ReproducibleSecret, SystemSecret
 from privacy.threats import OWN_NOISE
 from radio.errors import BudgetError, InputError
 
+EPSILON = 8.0  # what private data is worth at most to a server, where its owner has not said
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -37,7 +35,8 @@ class Terms:
     data     own examples, `sentence<TAB>label` like SST-2's files; None: the device's share of a public data set
     public   the owner says that these examples are nobody's secret
     ledger   folder of the owner's ledgers; default: see `ledger_folder`
-    epsilon  largest budget for these examples, all runs together
+    epsilon  largest budget for these examples, all runs together; for private ones `EPSILON` where none is given
+    delta    largest delta; whatever is given, a private data set of n examples takes part at less than 1/n only
     noise    least noise multiplier
     clip     largest bound of one example's projected gradient
     threat   whose noise may be counted
@@ -48,6 +47,7 @@ class Terms:
     public: bool = False
     ledger: Path | None = None
     epsilon: float | None = None
+    delta: float | None = None
     noise: float = 0.0
     clip: float | None = None
     threat: str = "own-noise"
@@ -72,8 +72,13 @@ def own_task(experiment: Experiment, terms: Terms) -> tuple[Task, bool]:
     return Task(experiment.task.name, terms.public, template, options, own, (), digest_examples(own)), terms.public
 
 
-def check(experiment: Experiment, guarantee: Guarantee | None, terms: Terms, public: bool) -> None:
-    """Raises InputError, naming both sides, where the experiment asks for more than the owner allows."""
+def check(
+    experiment: Experiment, guarantee: Guarantee | None, terms: Terms, public: bool, examples: int | None = None
+) -> None:
+    """Raises InputError, naming both sides, where the experiment asks for more than the owner allows.
+
+    examples  how many the owner has, once that is known
+    """
     privacy = experiment.privacy
     if not public:
         if terms.data is None:
@@ -90,8 +95,15 @@ def check(experiment: Experiment, guarantee: Guarantee | None, terms: Terms, pub
         raise InputError("learning.local_steps above 1 is for runs in one process; lab mode measures once a slot")
     if guarantee is None:
         return
+    if guarantee.schedule:
+        raise InputError(
+            f"privacy.schedule = {privacy.schedule!r} is for runs in one process (pairzero run): it is certified for each slot "
+            "in its turn, and a device may miss some; lab mode takes 'constant'"
+        )
+    epsilon = EPSILON if terms.epsilon is None and not public else terms.epsilon
     asked = (
-        ("privacy.epsilon", privacy.epsilon, terms.epsilon, "--epsilon"),
+        ("privacy.epsilon", privacy.epsilon, epsilon, "--epsilon"),
+        ("privacy.delta", privacy.delta, terms.delta, "--delta"),
         ("privacy.clip", privacy.clip, terms.clip, "--clip"),
     )
     for key, value, limit, option in asked:
@@ -99,6 +111,16 @@ def check(experiment: Experiment, guarantee: Guarantee | None, terms: Terms, pub
             raise InputError(
                 f"the experiment has {key} = {value:g}, but {option} {limit:g} is the most this owner allows"
             )
+    if not public and examples is not None and privacy.delta >= 1.0 / examples:
+        raise InputError(
+            f"the experiment has privacy.delta = {privacy.delta:g}, but this owner's {examples} examples need one below "
+            f"{1.0 / examples:g}: publishing one of them outright could satisfy it"
+        )
+    if not public and privacy.threat != "own-noise":
+        raise InputError(
+            f"privacy.threat = {privacy.threat!r} with private data on a simulated air: the server's host is handed every "
+            "device's number by itself, so nobody else's noise protects it; take part under own-noise"
+        )
     if guarantee.charge.noise_multiplier < terms.noise:
         raise InputError(
             f"the experiment's noise multiplier is {guarantee.charge.noise_multiplier:.6g}, but --noise {terms.noise:g} is "
@@ -137,7 +159,7 @@ def build_device(
     learning, privacy = experiment.learning, experiment.privacy
     own = list(task.train)
     if terms.data is None:
-        own = [task.train[i] for i in _shares(experiment, task)[index]]
+        own = [task.train[i] for i in session.shares_of(experiment, task)[index]]
     ledger = None
     if guarantee is not None:
         folder = ledger_folder(terms, public, name, run_id)
@@ -172,10 +194,3 @@ def build_device(
             f"{privacy.epsilon:g} is spent. Nothing was transmitted; take part with other data"
         )
     return device
-
-
-def _shares(experiment: Experiment, task: Task) -> list[NDArray[np.int64]]:
-    learning, seed = experiment.learning, experiment.run.seed
-    if experiment.task.partition == "iid":
-        return partition.iid(len(task.train), learning.devices, seed)
-    return partition.dirichlet([e.label for e in task.train], learning.devices, experiment.task.dirichlet_alpha, seed)

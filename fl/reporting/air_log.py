@@ -63,6 +63,9 @@ _ROWS = ("truth", "signal", "received", "variance", "snr_db", "active", "transmi
 def air_log(lines: Sequence[Mapping[str, Any]]) -> AirLog:
     """The lines of `fl.diagnostics.read_diagnostics` as arrays; null becomes NaN."""
     columns = {key: _stack([_row(line.get(key)) for line in lines]) for key in _ROWS}
+    for truth in ("truth", "signal"):  # of private data there is none on record
+        if not columns[truth].size:
+            columns[truth] = np.full_like(columns["received"], math.nan)
     return AirLog(
         rounds=np.array([int(line["round"]) for line in lines], dtype=np.int64),
         erased=np.array([bool(line["erased"]) for line in lines], dtype=bool),

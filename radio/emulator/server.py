@@ -108,7 +108,10 @@ class _Connection:
     def _stall(self, seconds: float) -> None:
         """Be silent that long, or until the client has had enough: it may come back before the time is over."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not self._station.leaving.wait(0.02):
+        over = False
+        while not over:
+            # Looked at after the time is over as well: what its client has given up must not be done late.
+            over = self._station.leaving.wait(0.02) or time.monotonic() > until
             readable, _, _ = select.select([self._link], [], [], 0.0)
             if readable and not self._link.recv(1, socket.MSG_PEEK):
                 raise _Drop

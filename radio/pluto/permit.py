@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from radio.errors import InputError
+from radio.pluto.duty_book import DutyBook, Span
 
 FULL_SCALE_DBM = (
     7.0  # a Pluto's output at gain 0 dB and DAC full scale: ADI's product page, at most; it falls with frequency
 )
+WRITE_S = 1.0  # between two writings of a book
 
 
 class PermitError(InputError):
@@ -82,17 +84,31 @@ class DutyMeter:
     Transmissions that begin within a thousandth of the window are kept as one; of it, as much counts as can lie in the
     window, so that the sum is exact or too large.
 
+    What earlier runs used of the window is read from `book` before the first transmission, and written there at most once
+    in `WRITE_S` and when asked by `keep`: a process that is killed takes that much with it, and what it was just sending. A
+    permit without a limit asks no book and leaves nothing in it.
+
     Args:
         permit: whose duty counts.
         now: monotonic seconds.
+        book: of the unit; None: only this process counts.
+        wall: seconds of the wall clock, for the book.
     """
 
-    def __init__(self, permit: TransmitPermit, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        permit: TransmitPermit,
+        now: Callable[[], float] = time.monotonic,
+        book: DutyBook | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._permit = permit
         self._now = now
-        self._past: deque[tuple[float, float, float]] = (
-            deque()
-        )  # first start, last stop, seconds between them on the air
+        self._wall = wall
+        self._book = book if permit.duty < 1.0 else None
+        self._read = self._book is None
+        self._written = -math.inf
+        self._past: deque[Span] = deque()
         self._since: float | None = None
 
     def on(self) -> None:
@@ -109,9 +125,29 @@ class DutyMeter:
             spent += before
         self._past.append((start, stop, spent))
 
+    def keep(self, always: bool = True) -> None:
+        """Write the book; without `always` only if it is due. Raises InputError where that is impossible."""
+        now = self._now()
+        if self._book is None or not self._read or not (always or now - self._written >= WRITE_S):
+            return
+        self._written, shift = now, self._wall() - now
+        spans = [*self._past] if self._since is None else [*self._past, (self._since, now, now - self._since)]
+        self._book.write((start + shift, stop + shift, spent) for start, stop, spent in spans)
+
+    def _catch_up(self) -> None:
+        if self._read or self._book is None:
+            return
+        now = self._now()
+        shift = now - self._wall()
+        # A wall clock that was set back makes the past lie ahead: it then counts as just now.
+        earlier = [(start, stop, min(stop + shift, now), spent) for start, stop, spent in self._book.read()]
+        self._past.extendleft(reversed([(end - (stop - start), end, spent) for start, stop, end, spent in earlier]))
+        self._read = True
+
     @property
     def left_s(self) -> float:
-        """Seconds that may still be sent in the present window."""
+        """Seconds that may still be sent in the present window. Raises InputError for a book that cannot be read."""
+        self._catch_up()
         now = self._now()
         begin = now - self._permit.duty_period_s
         while self._past and self._past[0][1] <= begin:
@@ -122,7 +158,8 @@ class DutyMeter:
         return self._permit.duty * self._permit.duty_period_s - used
 
     def check(self, name: str, seconds: float = 0.0) -> None:
-        """Raises PermitError if `seconds` more are not permitted now, or if the allowance is used up."""
+        """Raises PermitError if `seconds` more are not permitted now, or if the allowance is used up; InputError if the book
+        does not do."""
         if self._permit.duty >= 1.0:
             return
         left = self.left_s
@@ -131,3 +168,4 @@ class DutyMeter:
                 f"{name}: the permitted duty of {100.0 * self._permit.duty:g} % of {self._permit.duty_period_s:g} s leaves "
                 f"{max(left, 0.0):.3g} s; wait, or send less often"
             )
+        self.keep(always=False)

@@ -52,6 +52,7 @@ def send_tone(
         radio.rate_sps = rate_sps
         radio.lo_hz = lo_hz
         radio.transmit_gain_db = gain_db
+        radio.check_duty(seconds)  # with what earlier runs of this unit have used
         radio.transmit(np.asarray(phasor(cycles / LENGTH, LENGTH)), cyclic=True)
         announce(f"on the air at {frequency_hz / 1e6:.6f} MHz, gain {gain_db:g} dB, for {seconds:g} s; Ctrl-C ends it")
         time.sleep(seconds)

@@ -26,11 +26,10 @@ from radio.pluto.permit import TransmitPermit
 from radio.pluto.scan import Scan, find_serial, scan
 from radio.pluto.stream import ADC_FULL_SCALE, ReceiveStream
 from radio.pluto.transmission import Transmission
+from radio.pluto.tuning import Tuning
 from radio.pluto.unit import Unit
 
 START_LAG_S = 0.05
-CALIBRATION_STEP_HZ = 100e6  # LO moves beyond this calibrate the transmitter, at near full drive
-LO_TOLERANCE_HZ = 10.0  # two steps of the synthesiser
 
 _log = logging.getLogger(__name__)
 _taken: dict[str, PlutoRadio] = {}
@@ -86,16 +85,13 @@ class PlutoRadio:
         self._timeout_s = timeout_s
         self._scan = scan
         self._busy_until = 0.0
-        self._closed = self._rate_set = False
+        self._closed = False
         self._sending = Transmission(unit, permit, antenna_gain_dbi, cable_loss_db)
         _taken[self._identity] = self
         exits.register(self)
         try:
             self._sending.silence()
-            unit.set("gain_mode", "manual")
-            self._rate_sps = unit.get_number("rate")
-            self._lo_hz = unit.get_number("receive_lo" if permit is None else "transmit_lo")
-            self._receive_gain_db = unit.get_number("receive_gain")
+            self.tuning = Tuning(unit, permit)
         except BaseException:
             self.close()
             raise
@@ -137,49 +133,30 @@ class PlutoRadio:
     @property
     def lo_hz(self) -> float:
         """Of the receiver, and with a permit of the transmitter."""
-        return self._lo_hz
+        return self.tuning.lo_hz
 
     @lo_hz.setter
     def lo_hz(self, value: float) -> None:
         self._check_open()
-        unit, permit = self._unit, self._sending.permit
-        unit.check("receive_lo", value)
-        if permit is not None:
-            unit.check("transmit_lo", value)
-            permit.check_band(unit.name, value, self._rate_sps if self._rate_set else 0.0)
+        self.tuning.check_lo(value)
+        if self._sending.permit is not None:
             self.mute()
-            before = unit.get_number("transmit_lo")
-            if abs(value - before) > CALIBRATION_STEP_HZ:
-                _log.warning(
-                    "%s: moving the transmit LO from %.6g to %.6g MHz calibrates the transmitter, which radiates for some "
-                    "milliseconds at near full power; keep antennas and amplifiers off meanwhile",
-                    unit.name, before / 1e6, value / 1e6,
-                )  # fmt: skip
-            unit.set("transmit_lo", str(round(value)))
-            unit.set("transmit_lo_off", "1")
-        unit.set("receive_lo", str(round(value)))
-        self._lo_hz = float(value)
+        self.tuning.set_lo(value)
 
     @property
     def rate_sps(self) -> float:
-        return self._rate_sps
+        return self.tuning.rate_sps
 
     @rate_sps.setter
     def rate_sps(self, value: float) -> None:
-        """Rate of both directions, with the FIR filter that it needs, and the analog bandwidths as near to it as they go."""
+        """Of both directions, see `Tuning.set_rate`; the stream begins anew."""
         self._check_open()
-        unit, permit = self._unit, self._sending.permit
-        if self._rate_set and value == self._rate_sps:
+        if self.tuning.has_rate(value):
             return
-        unit.check("rate", value)
+        self._unit.check("rate", value)
         self.mute()
         self._close_stream()
-        with unit.asking(f"set the rate to {value:g}"):
-            unit.sdr.sample_rate = round(value)
-        for name in ("receive_bandwidth", "transmit_bandwidth")[: 1 if permit is None else 2]:
-            allowed = unit.range(name)
-            unit.set(name, str(round(min(max(value, allowed.low), allowed.high))))
-        self._rate_sps, self._rate_set = float(value), True
+        self.tuning.set_rate(value)
 
     @property
     def transmit_gain_db(self) -> float:
@@ -194,16 +171,12 @@ class PlutoRadio:
     @property
     def receive_gain_db(self) -> float:
         """As the unit has it just now."""
-        return self._receive_gain_db if self._closed else self._unit.get_number("receive_gain")
+        return self.tuning.receive_gain_db if self._closed else self._unit.get_number("receive_gain")
 
     @receive_gain_db.setter
     def receive_gain_db(self, value: float) -> None:
         self._check_open()
-        self._unit.check("receive_gain", value)
-        # In automatic mode the unit takes a gain and ignores it.
-        self._unit.set("gain_mode", "manual")
-        self._unit.set("receive_gain", f"{value:g}")
-        self._receive_gain_db = float(value)
+        self.tuning.set_receive_gain(value)
 
     def metadata(self) -> dict[str, Any]:
         """For a run's record: who, how set, how warm."""
@@ -214,8 +187,8 @@ class PlutoRadio:
             "model": unit.model,
             "firmware": unit.firmware,
             "iiod": unit.iiod,
-            "lo_hz": self._lo_hz,
-            "rate_sps": self._rate_sps,
+            "lo_hz": self.tuning.lo_hz,
+            "rate_sps": self.tuning.rate_sps,
             "transmit_gain_db": self.transmit_gain_db,
             "receive_gain_db": self.receive_gain_db,
             "temperatures_c": unit.temperatures(),
@@ -233,7 +206,7 @@ class PlutoRadio:
         """
         self._check_open()
         try:
-            self._sending.check(samples, self._lo_hz, self._rate_sps)
+            self._sending.check(samples, self.tuning.lo_hz, self.tuning.rate_sps)
             try:
                 self._sending.start(samples, cyclic)
             except ConnectionLost as error:
@@ -244,6 +217,10 @@ class PlutoRadio:
         except BaseException:
             self._silence_quietly()
             raise
+
+    def check_duty(self, seconds: float) -> None:
+        """Raises PermitError if that much more may not be sent now."""
+        self._sending.check_duty(seconds)
 
     @property
     def holding(self) -> bool:
@@ -312,7 +289,7 @@ class PlutoRadio:
     def _new_stream(self) -> ReceiveStream:
         blocks, size, drain = self._ring
         with self._unit.asking("receive"):
-            return ReceiveStream(self._unit.adc, blocks, size, rate_sps=self._rate_sps, drain=drain)
+            return ReceiveStream(self._unit.adc, blocks, size, rate_sps=self.tuning.rate_sps, drain=drain)
 
     def _patiently(self, action: Callable[[], Any]) -> Any:
         """`action`; while a unit opened again still holds what its lost client had open, over and over."""
@@ -347,61 +324,58 @@ class PlutoRadio:
 
     # Life
 
-    def _reopen(self, error: PlutoError, patience_s: float) -> None:
-        """Open the unit again, by its serial number, and silence it. Raises ConnectionLost if it does not come back."""
+    def _reopen(self, error: PlutoError) -> None:
+        """Open the unit again, by its serial number, and silence it, over and over until both are done. Raises
+        ConnectionLost if it does not come back."""
         old = self._unit
         self._close_stream()
         old.close()
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + self._reconnect_s
         while True:
             try:
-                unit = find_serial(old.uri, old.serial, self._timeout_s, self._scan)
-                break
-            except PlutoError:
+                self._unit = find_serial(old.uri, old.serial, self._timeout_s, self._scan)
+                self._sending.attach(self._unit)
+                self._sending.silence()
+                return
+            except PlutoError as failure:
+                self._unit.close()
                 if time.monotonic() > deadline:
                     raise ConnectionLost(
-                        f"{old.name}: lost, and not found again within {patience_s:g} s; check cable and power, then start "
-                        f"again ({error})"
-                    ) from error
+                        f"{old.name}: lost, and not found again within {self._reconnect_s:g} s; check cable and power, then "
+                        f"start again ({error})"
+                    ) from failure
                 time.sleep(0.1)
-        self._unit = unit
-        self._sending.attach(unit)
-        self._sending.silence()
 
     def _recover(self, error: PlutoError) -> None:
         """`_reopen`, and set it as it was."""
         _log.warning("%s; opening it again", error)
-        self._reopen(error, self._reconnect_s)
-        unit = self._unit
+        self._reopen(error)
         self._busy_until = time.monotonic() + self._reconnect_s
-        unit.set("gain_mode", "manual")
-        if self._rate_set and abs(unit.get_number("rate") - self._rate_sps) > 1.0:
-            self._rate_set = False
-            self.rate_sps = self._rate_sps
-        los = ("receive_lo",) if self._sending.permit is None else ("receive_lo", "transmit_lo")
-        if any(abs(unit.get_number(name) - self._lo_hz) > LO_TOLERANCE_HZ for name in los):
-            self.lo_hz = self._lo_hz
-        if unit.get_number("receive_gain") != self._receive_gain_db:
-            self.receive_gain_db = self._receive_gain_db
+        self.tuning.restore(self._unit)
 
     def close(self) -> None:
-        """Silence the unit and give it back. One whose connection is lost is looked for once more; its own server stops what
-        a lost client was sending."""
+        """Silence the unit and give it back. One that does not obey is opened again for it; if that fails, an error is
+        logged that says what to do, for nobody knows whether it still transmits."""
         if self._closed:
             return
         self._closed = True
         try:
-            self._close_stream()
             try:
                 self._sending.silence()
-            except ConnectionLost as error:
-                self._reopen(error, 0.0)
-        except ConnectionLost as error:
-            _log.warning("%s: not silenced, because the connection is lost (%s)", self._unit.uri, error)
+            except PlutoError as error:
+                self._reopen(error)
+        except PlutoError as error:
+            _log.error(
+                "%s: could not be silenced and MAY STILL TRANSMIT: pull its plug, or put a dummy load on it (%s)",
+                self._unit.name, error,
+            )  # fmt: skip
         finally:
-            _taken.pop(self._identity, None)
-            exits.forget(self)
-            self._unit.close()
+            try:
+                self._close_stream()
+            finally:
+                _taken.pop(self._identity, None)
+                exits.forget(self)
+                self._unit.close()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.converter import Converter
+from radio.errors import InputError
 from radio.pluto.driver import PlutoError
+from radio.pluto.duty_book import DutyBook
 from radio.pluto.permit import DutyMeter, PermitError, TransmitPermit
 from radio.pluto.unit import Unit
 from radio.pluto.weight import WeightStage
@@ -40,7 +42,9 @@ class Transmission:
         self.live = False  # weights are proved to act on a running transmission
         self.loopback = False
         self._antenna = (antenna_gain_dbi, cable_loss_db)
-        self._duty = DutyMeter(permit) if permit is not None else None
+        # What a virtual unit sends is on no air, so nothing is left of it for the next run.
+        book = None if unit.virtual else DutyBook(unit.serial or unit.uri)
+        self._duty = DutyMeter(permit, book=book) if permit is not None else None
         self._converter = Converter(12)
         self._wave: NDArray[np.complex128] | None = None
         self._cyclic = False
@@ -89,6 +93,11 @@ class Transmission:
         self.permit.check_band(name, lo_hz, rate_sps)
         self.permit.check_gain(name, self.gain_db, *self._antenna)
         self._duty.check(name)
+
+    def check_duty(self, seconds: float) -> None:
+        """Raises PermitError if that much more may not be sent now."""
+        if self._duty is not None:
+            self._duty.check(self._unit.name, seconds)
 
     def start(self, samples: NDArray[np.complex128], cyclic: bool) -> None:
         """Send what was checked, at weight 1."""
@@ -144,6 +153,7 @@ class Transmission:
             self._unit.set("transmit_gain", f"{self.least_gain_db:.2f}")
         finally:
             self._unit.end_transmission()
+            self._keep(always=False)
         self._silent = True
 
     def silence(self) -> None:
@@ -151,7 +161,10 @@ class Transmission:
         self._ended()
         self._unit.end_transmission()
         self._stage.forget()
-        self._unit.silence()
+        try:
+            self._unit.silence()
+        finally:
+            self._keep()
         self.loopback, self._silent = False, True
 
     def enter_loopback(self) -> None:
@@ -159,6 +172,14 @@ class Transmission:
         self.silence()
         self._unit.set("loopback", "1")
         self.loopback, self._silent = True, False
+
+    def _keep(self, always: bool = True) -> None:
+        """After a transmission: silence has come first, and must not fail for want of a file."""
+        if self._duty is not None:
+            try:
+                self._duty.keep(always)
+            except InputError as error:
+                _log.warning("%s: %s", self._unit.name, error)
 
     def _ended(self) -> None:
         self._wave = None

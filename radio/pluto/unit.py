@@ -107,6 +107,11 @@ class Unit:
     def closed(self) -> bool:
         return self._closed
 
+    @property
+    def virtual(self) -> bool:
+        """Whether it is one of `pairzero emulate`, which radiates nothing."""
+        return self.firmware.endswith("-virtual")
+
     @contextmanager
     def asking(self, doing: str) -> Iterator[None]:
         """Around all that is asked of the unit: driver errors become ours, and a lost connection is remembered."""

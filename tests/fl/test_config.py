@@ -177,6 +177,10 @@ def file(tmp_path):
             ["privacy.threat = 'aggregate'", "privacy.csi_margin_db", "assume_perfect_csi"],
         ),
         (
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 0",
+            ["privacy.csi_margin_db = 0", "say privacy.assume_perfect_csi = true instead"],
+        ),
+        (
             "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\nassume_perfect_csi = true",
             ["privacy.csi_margin_db = 1", "beside privacy.assume_perfect_csi"],
         ),

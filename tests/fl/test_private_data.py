@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fl.diagnostics import read_diagnostics
 from fl.run import execute
 from fl.run_folder import create
 from privacy.record_log import read_records
@@ -78,3 +79,44 @@ def test_reproducible_noise_on_private_data_leaves_its_mark_on_the_budget(privat
     assert summary["privacy"]["guarantee"] == "void" and summary["privacy"]["public_data"] is False
     with pytest.raises(BudgetError):
         execute(create(tmp_path / "real", private()), quiet=True)
+
+
+def test_sums_before_noise_are_in_no_file(private, tmp_path):
+    summary = execute(create(tmp_path / "run", private(learning__perturbations=2)), quiet=True)
+    assert summary["aggregate_nmse_db"] is None and (tmp_path / "run" / "report.html").is_file()
+    lines = read_diagnostics(tmp_path / "run")
+    assert lines and not any({"truth", "signal", "nonfinite"} & set(line) for line in lines)
+
+
+def test_devices_dealt_out_anew_do_not_add_up(private, tmp_path):
+    """A device of the first run is scattered over all those of the second, so the second says nothing of it."""
+    device = {"privacy__unit": "device", "privacy__epsilon": 4.0}
+    execute(create(tmp_path / "first", private(**device)), quiet=True)
+    with pytest.raises(InputError, match=r"as dealt in .*run\.seed, learning\.devices, task"):
+        execute(create(tmp_path / "second", private(**device, run__seed=12)), quiet=True)
+    with pytest.raises(BudgetError):
+        execute(create(tmp_path / "third", private(**device)), quiet=True)
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_run_whose_ledger_was_lost_or_cut_short_does_not_go_on(private, tmp_path, monkeypatch, left):
+    from fl import run as runs
+
+    folder = create(tmp_path / "run", private(learning__rounds=4))
+    write = runs.Diagnostics.write
+
+    def crash(self, slot, seconds):
+        write(self, slot, seconds)
+        if slot.slot == 2:
+            raise RuntimeError
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(runs.Diagnostics, "write", crash)
+        execute(folder, quiet=True)
+    (ledger,) = (tmp_path / "ledgers").glob("*.jsonl")
+    whole = ledger.read_bytes()
+    ledger.write_bytes(b"".join(whole.splitlines(keepends=True)[:left]))
+    with pytest.raises(InputError, match=r"committed \d rounds, slot \d the first, that no ledger .* was charged for"):
+        execute(folder, quiet=True)
+    ledger.write_bytes(whole)
+    assert execute(folder, quiet=True)["finished"]

@@ -85,6 +85,27 @@ def test_an_interrupted_run_goes_on_with_the_schedule_and_its_ledger_lets_it(mak
         assert c["noise_multiplier"] == kinds[c["slot"]].noise_multiplier and c["times"] == 1
 
 
+def test_a_slot_charged_and_lost_is_not_certified_twice(make_experiment, tmp_path, monkeypatch):
+    """The rest fits, because the noise was sized for every slot once: a certificate with the lost slot in it would not."""
+    from fl import session
+    from fl.journal import Journal
+
+    folder = create(tmp_path / "run", make_experiment(WEIGHTED | {"learning.rounds": 6}))
+    commit, certify, found = Journal.commit, session.certify, []
+
+    def lost(self, slot, *words):
+        if slot == 2:
+            raise RuntimeError
+        commit(self, slot, *words)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(Journal, "commit", lost)
+        execute(folder, quiet=True)
+    monkeypatch.setattr(session, "certify", lambda *words: found.append((words[2], certify(*words))))
+    assert execute(folder, quiet=True)["burned"] == 1
+    assert found == [(3, True)]
+
+
 def test_a_second_run_on_the_same_ledger_is_refused_before_it_starts(make_experiment, tmp_path):
     settings = WEIGHTED | {"learning.rounds": 3, "privacy.ledger": str(tmp_path / "ledgers")}
     execute(create(tmp_path / "one", make_experiment(settings)), quiet=True)

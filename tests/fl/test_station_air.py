@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,9 @@ def air(units: Plutos) -> Iterator[StationAir]:
     opened = open_air(experiment(), bench, remedy=". Then: resume")
     yield opened
     opened.close()
+    deadline = time.monotonic() + 10.0
+    while not silent(units) and time.monotonic() < deadline:
+        time.sleep(0.02)  # a buffer whose CLOSE is stalled is gone when the unit's server sees its client go
     assert silent(units)
     for unit in units.units:
         unit.faults.waiting.clear()

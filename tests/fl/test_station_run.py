@@ -92,6 +92,22 @@ def summary(run: Path) -> dict[str, Any]:
     return json.loads((run / "summary.json").read_text())
 
 
+def test_a_device_that_takes_no_part_is_named_while_the_run_goes_on(
+    pairzero: Any, file: Any, shared: Plutos, tmp_path: Path
+) -> None:
+    """Device 1 has its antenna off, as it were; the others' rounds are good."""
+    station = write_station(tmp_path / "s.toml", shared)
+    uri = shared.uris[1]
+    station.write_text(station.read_text().replace(f'uri = "{uri}"', f'uri = "{uri}"\ntransmit_gain_db = -89.75'))
+    done = pairzero("run", file(learning__rounds=12), "--station", station, "--out", "run")
+    assert done.code == 0, done.err
+    shown = " ".join(done.out.split())
+    assert shown.count("has been left out of 10 slots in a row") == 1
+    assert f"device 1 ({uri}) has been left out of 10 slots in a row: its pilot has" in shown
+    assert f"left out to the end: device 1 ({uri}) (12 slots)" in shown
+    assert summary(tmp_path / "run")["erased"] == 0
+
+
 def test_a_coherent_run_on_one_reference(pairzero: Any, file: Any, shared: Plutos, tmp_path: Path) -> None:
     station = write_station(tmp_path / "s.toml", shared)
     words = ["run", file(radio__snr_db=25, run__record_every=2), "--station", station, "--out", "run"]

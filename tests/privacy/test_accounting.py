@@ -195,3 +195,9 @@ def test_the_accountant_is_imported_only_when_needed() -> None:
     script = f"import sys, {modules}; print('dp_accounting' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"
+
+
+def test_wide_bins_certify_too_and_cost_less_than_a_percent():
+    loose, exact = (noise_multiplier(2.0, 1e-5, 0.05, 300, tight=tight) for tight in (False, True))
+    assert exact <= loose <= 1.01 * exact
+    assert fits([(Charge(0.05, loose), 300)], 2.0, 1e-5)

@@ -29,3 +29,12 @@ def test_a_damaged_key_is_refused(tmp_path):
     (tmp_path / KEY_FILE).write_bytes(b"short")
     with pytest.raises(InputError, match="5 bytes, 32 expected"):
         keyed_digest(tmp_path, "ab" * 32)
+
+
+def test_a_lost_key_gives_no_fresh_budget(tmp_path):
+    name = keyed_digest(tmp_path, "data")
+    (tmp_path / f"{name}.jsonl").write_text("")
+    (tmp_path / KEY_FILE).unlink()
+    with pytest.raises(InputError, match="is missing, and the 1 ledgers beside it"):
+        keyed_digest(tmp_path, "data")
+    assert not (tmp_path / KEY_FILE).exists()

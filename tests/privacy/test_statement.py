@@ -36,7 +36,8 @@ def flat(text: str) -> str:
 def test_says_unit_adversary_mechanism_cost_and_limits() -> None:
     text = flat(statement(FACTS))
     for said in (
-        "one training example, added or removed",
+        "one training example, added to or removed from the data of the device that has it",
+        "what every round is charged was fixed before the run. Rules that follow the channel",
         "own noise",
         "discrete Gaussian noise of 1.5 times",
         "sqrt(4) * clip/64",
@@ -149,3 +150,16 @@ def test_perfect_csi_and_the_device_unit_are_said() -> None:
     ):
         assert said in text, said
     assert "device's whole data set (device level)" not in text
+
+
+def test_estimates_too_uncertain_for_any_margin_are_told_with_what_it_takes() -> None:
+    facts = replace(
+        FACTS,
+        threat=threats(csi_margin=10**0.1)["aggregate"],
+        hard_margin=math.inf,
+        csi_error=0.341,
+        csi_error_limit=0.212,
+    )
+    text = flat(statement(facts))
+    assert "the worst that was inverted had a standard deviation of 34% of its gain" in text
+    assert "all must stay below 21%" in text and "WARNING: 1.00 dB is counted" in text

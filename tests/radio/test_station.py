@@ -15,6 +15,7 @@ from radio.emulator.server import Plutos, serve
 from radio.emulator.wave import NEUTRAL
 from radio.errors import InputError
 from radio.pluto.transceiver import PlutoRadio
+from radio.pluto.unit import Unit
 from radio.station import OpenStation, StationFile, load_station, open_station
 
 TEXT = """
@@ -263,3 +264,36 @@ def test_a_unit_that_cannot_weigh_is_refused_for_coherent_mode(plutos: Plutos, m
     with pytest.raises(InputError, match="scaling a running transmission"):
         open_station(station(plutos), coherent=True)
     open_station(station(plutos)).close()
+
+
+@pytest.mark.libiio
+def test_units_that_believe_in_different_references_are_refused_on_one_clock(plutos: Plutos) -> None:
+    """160 Hz of 40 MHz are 4 ppm; nothing is tuned before they are found."""
+    with open_station(station(plutos)) as opened:
+        opened.transmitters[1].unit.set("xo_correction", "40000160")
+    tuned = [unit.transceiver.settings.tx_lo_hz for unit in plutos.units]
+    with pytest.raises(InputError) as caught:
+        open_station(station(plutos, clock="shared", lo_hz=905e6))
+    assert f"{plutos.uris[1]} (serial virtual-01) has 40000160 Hz, the others 40000000 Hz" in str(caught.value)
+    assert "4 ppm apart. Set 40000000 on all of them" in str(caught.value)
+    assert [unit.transceiver.settings.tx_lo_hz for unit in plutos.units] == tuned and all_silent(plutos)
+    open_station(station(plutos, clock="free")).close()
+    with plutos.lock:
+        plutos.units[1].boot()
+    open_station(station(plutos, clock="shared")).close()
+
+
+@pytest.mark.libiio
+def test_what_tuning_radiates_is_said_once_for_all(
+    plutos: Plutos, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_station(station(plutos)).close()
+    assert not caplog.records  # virtual units radiate nothing
+    for unit in plutos.units:
+        unit.boot()
+    monkeypatch.setattr(Unit, "virtual", False)
+    open_station(station(plutos)).close()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(
+        f"{plutos.uris[0]} (serial virtual-00), {plutos.uris[1]} (serial virtual-01): moving the transmit LO to 915 MHz"
+    )

@@ -296,13 +296,15 @@ def test_five_hundred_clients_leave_nothing_behind(plutos: Plutos) -> None:
         gc.collect()
         return len(os.listdir("/dev/fd"))
 
+    def gone() -> bool:
+        return not any(station._connections for station in plutos._stations)
+
     with client(plutos) as one:
         one.read("iio:device0 xo_correction")
-    assert soon(lambda: threading.active_count() <= 4)
-    before = descriptors()
+    assert soon(gone)
+    before, threads = descriptors(), threading.active_count()
     for _ in range(500):
         with client(plutos) as one:
             assert one.say("OPEN iio:device3 64 00000003") in (0, -errno.EBUSY)  # the last one may still be closing
-    assert soon(lambda: threading.active_count() <= 4)
+    assert soon(gone) and soon(lambda: threading.active_count() <= threads)
     assert descriptors() <= before
-    assert not any(station._connections for station in plutos._stations)

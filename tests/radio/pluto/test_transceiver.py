@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from radio.pluto.permit import PermitError, TransmitPermit
 from radio.pluto.proof import await_wave, prove_weight
 from radio.pluto.scan import find_serial
 from radio.pluto.transceiver import PlutoRadio, open_radio
+from radio.pluto.unit import Unit
 from radio.pluto.weight import TRIALS, measure_weights, probe_wave
 from radio.radio import Radio, WeighableRadio
 
@@ -261,15 +263,52 @@ def test_a_transmitter_that_is_lost_while_sending_is_silent_and_says_so(radio: P
     assert (settings.rate_sps, settings.tx_lo_hz, settings.tx_gain_db) == (10**6, 915e6, -20.0)
 
 
-def test_a_unit_that_stays_away_is_an_error(plutos: Plutos) -> None:
+def test_a_unit_that_stays_away_is_an_error(plutos: Plutos, caplog: pytest.LogCaptureFixture) -> None:
     radio = open_radio(plutos.uris[0], timeout_s=0.3, reconnect_s=0.2)
     plutos.close()
     with pytest.raises(ConnectionLost, match="not found again within"):
         radio.receive(64)
     radio.close()
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert told.startswith(
+        f"{radio.uri} (serial virtual-00): could not be silenced and MAY STILL TRANSMIT: pull its plug"
+    )
     radio.close()
     with pytest.raises(PlutoError, match="closed"):
         radio.receive(64)
+
+
+@pytest.mark.parametrize("fault", ["stall@command=1,seconds=2", "drop@command=1,count=6", "eio@command=1,count=6"])
+def test_closing_silences_a_unit_that_does_not_obey_at_once(
+    uri: str, plutos: Plutos, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that ends again and again, or longer than the timeout: while opened anew, too, and while silenced."""
+    with open_radio(uri, permit=PERMIT, timeout_s=0.3) as radio:
+        tuned(radio).transmit(probe_wave(), cyclic=True)
+        plutos.units[0].faults.arm(parse_fault(fault, 0))
+    assert not plutos.units[0].faults.waiting
+    deadline = time.monotonic() + 10.0
+    while not silent(plutos) and time.monotonic() < deadline:
+        time.sleep(0.02)  # a buffer whose CLOSE is stalled is gone when the unit's server sees its client go
+    assert silent(plutos)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_calibration_is_announced_where_it_is_radiated(
+    uri: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The transmit LO boots at 2450 MHz; a virtual unit, and a step below 100 MHz, radiate nothing."""
+    with open_radio(uri, permit=PERMIT) as radio:
+        radio.lo_hz = 915e6
+        assert not caplog.records
+    with open_radio(uri, permit=TransmitPermit(800e6, 3e9, 10.0)) as radio:
+        monkeypatch.setattr(Unit, "virtual", False)
+        radio.lo_hz = 920e6
+        assert not caplog.records
+        radio.lo_hz = 2450e6
+        radio.lo_hz = 2450e6
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{uri} (serial virtual-00): moving the transmit LO to 2450 MHz calibrates the transmitter")
 
 
 def test_an_exception_silences(uri: str, plutos: Plutos) -> None:
