@@ -20,11 +20,11 @@ from radio.errors import InputError
 
 NOTICE = (
     "NOT PRIVATE: truths that only a simulation knows (sums before noise and before the air), for plots and tests; "
-    "none of it leaves a real device. Of private data: left out"
+    "none of it leaves a real device. Where data are private, sums before noise are left out"
 )
 NOTICE_AT_STATION = (
     "NOT PRIVATE: truths that only one process with every device in it knows (sums before noise and before the air), for plots "
-    "and tests; none of it leaves a device that runs by itself. Of private data: left out"
+    "and tests; none of it leaves a device that runs by itself. Where data are private, sums before noise are left out"
 )
 STATION = "station.toml"
 LIBRARIES = ("pairzero", "torch", "transformers", "tokenizers", "numpy", "scipy", "numba", "dp-accounting")
