@@ -29,9 +29,11 @@ def run(devices: int, quick: bool, threads: int, turns: int) -> dict[str, float]
     import torch
 
     from bench.opt125m import likelihood
+    from fl.crew import LocalCrew
     from fl.device import Device
+    from fl.order import RoundOrder
     from fl.replica import Replica
-    from fl.transport import InProcess, RoundOrder
+    from fl.transport import InProcess
     from fl.update import RoundUpdate, own_moves
     from privacy.grid import Grid
     from privacy.noise import ReproducibleSecret
@@ -47,7 +49,7 @@ def run(devices: int, quick: bool, threads: int, turns: int) -> dict[str, float]
         for k, share in enumerate(shares)
     ]
     air = IdealAir(devices)
-    transport = InProcess("bench", replica, members, air)
+    transport = InProcess("bench", LocalCrew(replica, members), members, air)
     slot = 0
 
     def one_round() -> None:

@@ -18,7 +18,7 @@ from fl.device import Device
 from fl.replica import Replica
 
 if TYPE_CHECKING:
-    from fl.transport import RoundOrder
+    from fl.order import RoundOrder
 
 
 def walk(device: Device, replica: Replica, order: RoundOrder) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:

@@ -12,8 +12,9 @@ from fl.journal import Journal
 from fl.learning_rate import rate_at
 from fl.optimisers.optimiser import Optimiser
 from fl.optimisers.registry import optimiser as named_optimiser
+from fl.order import RoundOrder
 from fl.proposal import Limits, Proposal, among, propose
-from fl.transport import RoundOrder, Transport, Truth
+from fl.transport import Transport, Truth
 from fl.update import Carried, RoundUpdate
 from radio.air import Air, AirPlan, ChannelState, Received
 from radio.errors import BudgetError, StoppedEarly

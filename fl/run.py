@@ -123,9 +123,10 @@ class Execution:
         return session.build_devices(self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers)
 
     def _transport(self, air: Air) -> Transport:
+        from fl.crew import LocalCrew
         from fl.transport import InProcess
 
-        return InProcess(self.run_id, self.replica, self.devices, air)
+        return InProcess(self.run_id, LocalCrew(self.replica, self.devices), self.devices, air)
 
     def _stopping(self) -> bool:
         """Asked before every round."""

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from fl import session
 from fl.baselines.algorithm import FLOAT_BITS, Cost
 from fl.baselines.setting import Setting
+from fl.crew import LocalCrew
 from fl.guarantee import guarantee_of
 from fl.journal import Journal
 from fl.proposal import limits_of
@@ -36,7 +37,7 @@ class PairZero:
         resources.callback(self._air.close)
         self._journal = Journal(folder, {"run_id": RUN})
         resources.callback(self._journal.close)
-        self._transport = InProcess(RUN, setting.replica, devices, self._air)
+        self._transport = InProcess(RUN, LocalCrew(setting.replica, devices), devices, self._air)
 
     def round(self, t: int) -> Cost:
         """Slots until one is committed; erased ones cost as much as any.  Raises StoppedEarly when the air erases too many.

@@ -17,8 +17,9 @@ from fl.lab.air_service import LabAir
 from fl.lab.link import ServerLink
 from fl.lab.log import Log
 from fl.lab.messages import FromServer, MessageError, Open, Propose, Reason, Suffix, Transmit, encode, from_device
+from fl.order import RoundOrder
 from fl.replica import Replica
-from fl.transport import RoundOrder, Truth
+from fl.transport import Truth
 from fl.update import RoundUpdate
 from radio.air import AirPlan, Received
 from radio.errors import BudgetError, InputError

@@ -9,6 +9,7 @@ import pytest
 
 from fl import session
 from fl.config import Experiment, load
+from fl.crew import LocalCrew
 from fl.diagnostics import read_diagnostics
 from fl.guarantee import guarantee_of
 from fl.journal import Journal, read_history
@@ -62,7 +63,7 @@ def test_the_round_loop_at_symbol_fidelity(make_experiment, tmp_path, mode) -> N
         experiment.run.seed,
         experiment.learning,
         limits_of(experiment, guarantee),
-        InProcess("r", replica, devices, air),
+        InProcess("r", LocalCrew(replica, devices), devices, air),
         air,
         journal,
         slots.append,

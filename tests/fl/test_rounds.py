@@ -10,6 +10,7 @@ import pytest
 
 from fl import session
 from fl.config import Learning
+from fl.crew import LocalCrew
 from fl.guarantee import guarantee_of
 from fl.journal import Journal, read_history
 from fl.learning_rate import rate_at
@@ -43,7 +44,7 @@ class Setup:
         self.devices = session.build_devices(experiment, task, self.replica.likelihood, self.guarantee, ledgers)
         self.air = Jammed(3, set(jammed))
         self.journal = Journal(folder, {"run_id": "r"})
-        self.transport = InProcess("r", self.replica, self.devices, self.air)
+        self.transport = InProcess("r", LocalCrew(self.replica, self.devices), self.devices, self.air)
         self.slots: list = []
 
     def train(self, stop_after=10**6):

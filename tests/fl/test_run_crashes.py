@@ -134,7 +134,7 @@ def test_a_crash_at_every_seam_of_a_round_is_mended(make_experiment, tmp_path, r
     seams = [
         (Journal, "model", 1, False), (Journal, "evaluation", 1, False),
         (InProcess, "collect", 1, False), (Ledger, "charge", 1, False), (Ledger, "charge", 1, True),
-        (Device, "release", 2, True), (InProcess, "collect", 1, True), (Journal, "commit", 1, True),
+        (Device, "payload", 2, True), (InProcess, "collect", 1, True), (Journal, "commit", 1, True),
         (Diagnostics, "write", 1, False), (Journal, "resume", 1, True), (Journal, "stop", 1, False),
     ]  # fmt: skip
     for owner, name, call, after in seams:

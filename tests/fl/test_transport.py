@@ -7,12 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fl.crew import LocalCrew
 from fl.device import Device
 from fl.likelihood import OptionLikelihood
 from fl.models import load_model
+from fl.order import RoundOrder
 from fl.replica import Replica
 from fl.tasks.registry import load_task
-from fl.transport import InProcess, RoundOrder
+from fl.transport import InProcess
 from fl.update import RoundUpdate, own_moves
 from privacy.accounting import Charge
 from privacy.grid import Grid
@@ -74,7 +76,7 @@ def plan(*active: bool) -> AirPlan:
 
 def test_everybody_sends_own_projections_plus_own_noise(replica, devices, tiny_model):
     air = NotingAir(3)
-    transport = InProcess("run", replica[0], devices, air)
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, air)
     transport.open(ORDER)
     received = transport.collect(plan(True, True, True))
     truth = transport.truth()
@@ -93,7 +95,7 @@ def test_everybody_sends_own_projections_plus_own_noise(replica, devices, tiny_m
 
 def test_a_device_left_out_is_not_charged_and_sends_nothing(replica, devices):
     air = NotingAir(3)
-    transport = InProcess("run", replica[0], devices, air)
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, air)
     transport.open(ORDER)
     transport.collect(plan(True, False, True))
     assert [d.ledger.slots("run") for d in devices] == [{4: 1}, {}, {4: 1}]
@@ -105,7 +107,7 @@ def test_a_missing_budget_stops_the_round_before_anyone_transmits(replica, devic
     while devices[2].can_charge():
         devices[2].ledger.charge("earlier", len(devices[2].ledger.slots("earlier")), CHARGE)
     air = NotingAir(3)
-    transport = InProcess("run", replica[0], devices, air)
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, air)
     transport.open(ORDER)
     with pytest.raises(BudgetError, match=r"device-2.*nothing was transmitted in slot 4"):
         transport.collect(plan(True, True, True))
@@ -122,7 +124,7 @@ WALK = RoundOrder(4, 77, 2, 1e-3, 3, 0.05)
 def test_local_steps_are_those_of_so_many_models(replica, devices, tiny_model):
     """K copies of the model that go their own ways, measured by hand."""
     air = NotingAir(3)
-    transport = InProcess("run", replica[0], devices, air)
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, air)
     before = replica[0].digest()
     transport.open(WALK)
     assert replica[0].digest() == before  # nobody's walk is left in the weights
@@ -156,7 +158,7 @@ def test_every_local_step_is_a_charge_made_before_anything_is_drawn(replica, dev
         return real(self, release, projections)
 
     monkeypatch.setattr(Device, "payload", payload)
-    transport = InProcess("run", replica[0], devices, NotingAir(3))
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, NotingAir(3))
     transport.open(WALK)
     assert charged == [[[12, 13, 14]] * 3] * 9
     transport.collect(plan(True, False, True))
@@ -168,7 +170,7 @@ def test_every_local_step_is_a_charge_made_before_anything_is_drawn(replica, dev
 def test_a_shared_ledger_is_charged_once_for_a_local_step(replica, devices, tmp_path):
     with PoolLedger(tmp_path / "pool.jsonl", Owner("pool", "f" * 64), Budget(1.0, 1e-5)) as pool:
         members = [dataclasses.replace(device, ledger=pool) for device in devices]
-        transport = InProcess("run", replica[0], members, NotingAir(3))
+        transport = InProcess("run", LocalCrew(replica[0], members), members, NotingAir(3))
         transport.open(WALK)
         transport.collect(plan(True, True, True))
         assert pool.slots("run") == {12: 1, 13: 1, 14: 1}
@@ -178,7 +180,7 @@ def test_a_budget_for_fewer_than_all_local_steps_stops_the_round_before_anyone_i
     ledger = devices[1].ledger
     while ledger.remaining(CHARGE) > 2:
         ledger.charge("earlier", len(ledger.slots("earlier")), CHARGE)
-    transport = InProcess("run", replica[0], devices, NotingAir(3))
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, NotingAir(3))
     before = replica[0].digest()
     with pytest.raises(BudgetError, match=r"device-1.*nothing was transmitted in slot 4"):
         transport.open(WALK)
@@ -187,7 +189,7 @@ def test_a_budget_for_fewer_than_all_local_steps_stops_the_round_before_anyone_i
 
 
 def test_commit_moves_the_replica(replica, devices, tiny_model):
-    transport = InProcess("run", replica[0], devices, NotingAir(3))
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, NotingAir(3))
     transport.open(ORDER)
     transport.collect(plan(True, True, True))
     update = RoundUpdate(ORDER.seed, ORDER.mu, 2, "central", own_moves(ORDER.seed, (0.25, -0.5)))
@@ -207,7 +209,7 @@ def test_projections_that_are_not_finite_count_as_zero_and_are_known_to_the_trut
     monkeypatch.setattr(
         type(replica[0]), "projections", lambda *_: np.vstack([projections, np.ones((5, 2)), projections])
     )
-    transport = InProcess("run", replica[0], devices, NotingAir(3))
+    transport = InProcess("run", LocalCrew(replica[0], devices), devices, NotingAir(3))
     transport.open(ORDER)
     transport.collect(plan(True, True, False))
     truth = transport.truth()
