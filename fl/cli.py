@@ -22,6 +22,7 @@ from radio.errors import InputError, PairzeroError
 
 if TYPE_CHECKING:
     from fl.config import Experiment
+    from fl.run import Actors
     from fl.run_folder import RunFolder
 
 app = typer.Typer(
@@ -64,6 +65,16 @@ def default_experiment() -> Path:
     raise InputError("examples/demo.toml is missing from this installation; name an experiment file")
 
 
+Ray = Annotated[
+    int | None,
+    typer.Option("--ray", metavar="ACTORS", min=1, help="Spread the devices over so many Ray actors (extra: ray)."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", metavar="ADDRESS", help="Of the Ray to join; default: one on this machine."),
+]
+
+
 @app.command()
 def run(
     experiment: Annotated[Path | None, typer.Argument(help="Experiment file; default: examples/demo.toml.")] = None,
@@ -75,6 +86,8 @@ def run(
     ] = None,
     station: Station = None,
     allow_tx: AllowTx = False,
+    ray: Ray = None,
+    ray_address: RayAddress = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that --out already holds.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
@@ -83,8 +96,12 @@ def run(
     from fl import run_folder
     from fl.config import load
     from fl.requirement import check, parse
+    from fl.run import Actors
 
     requirements = [parse(text) for text in require or []]
+    if ray is None and ray_address is not None:
+        raise InputError("--ray-address without --ray: say how many actors, for example --ray 2")
+    actors = None if ray is None else Actors(ray, ray_address)
     created = False
     if resume is not None and out is not None:
         raise InputError("--resume names the run folder already; leave out --out")
@@ -111,7 +128,7 @@ def run(
         _say(f"run folder {folder.path}")
         created = True
     try:
-        summary = _finish(folder, quiet, allow_tx)
+        summary = _finish(folder, quiet, allow_tx, actors)
     except InputError:
         if created:
             run_folder.discard_unstarted(folder)
@@ -132,7 +149,7 @@ def _check_station(experiment: Experiment, station: Path, allow_tx: bool) -> Non
     bench_for(experiment, load_station(station), allow_tx=allow_tx)
 
 
-def _finish(folder: RunFolder, quiet: bool, allow_tx: bool) -> dict[str, Any]:
+def _finish(folder: RunFolder, quiet: bool, allow_tx: bool, actors: Actors | None) -> dict[str, Any]:
     from fl.run import execute, finished_summary
     from fl.summary import describe
 
@@ -142,7 +159,7 @@ def _finish(folder: RunFolder, quiet: bool, allow_tx: bool) -> dict[str, Any]:
     else:
         _explain(folder, quiet, allow_tx)
         try:
-            summary = execute(folder, quiet, allow_tx=allow_tx)
+            summary = execute(folder, quiet, allow_tx=allow_tx, actors=actors)
         except KeyboardInterrupt:
             _say(f"stopped; nothing is lost. Continue with: pairzero run --resume {folder.path}")
             raise

@@ -59,6 +59,9 @@ class Crew(Protocol):
     def take(self, update: RoundUpdate) -> None:
         """Every replica takes the step; the slot is closed."""
 
+    def check(self) -> None:
+        """Raises InputError where a replica has other weights than the caller's."""
+
     def close(self) -> None: ...
 
 
@@ -97,6 +100,9 @@ class LocalCrew:
 
     def take(self, update: RoundUpdate) -> None:
         self._replica.update(update)
+
+    def check(self) -> None:
+        pass  # there is but one
 
     def close(self) -> None:
         pass

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fl.config import Experiment
 from fl.diagnostics import Diagnostics, full_scale_snr_db, nmse_db, read_diagnostics, run_snr_db
 from fl.guarantee import guarantee_of
+from fl.journal import NAME as JOURNAL
 from fl.journal import Journal, read_history
 from fl.privacy_facts import CHARGES, facts_of
 from fl.progress import RunProgress
@@ -26,10 +27,12 @@ from fl.station import open_air as open_station_air
 from fl.station_air import RadioStop
 from fl.station_log import StationLog
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
+from privacy.record_log import read_records
 from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.station import load_station
 
 if TYPE_CHECKING:
+    from fl.crew import Crew
     from fl.device import Device
     from fl.transport import Transport
     from privacy.facts import PrivacyFacts
@@ -64,10 +67,21 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def execute(folder: RunFolder, quiet: bool = False, *, allow_tx: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Actors:
+    """Ray actors that the devices are spread over: how many, and the address of their Ray (None: one on this machine)."""
+
+    number: int
+    address: str | None = None
+
+
+def execute(
+    folder: RunFolder, quiet: bool = False, *, allow_tx: bool = False, actors: Actors | None = None
+) -> dict[str, Any]:
     """Carry a run to its end, from wherever its journal stands, and return its summary.
 
     allow_tx  the operator vouches for what the run's station transmits, see `fl.station.bench_for`
+    actors    None: the devices are in this process
 
     Raises KeyboardInterrupt after an orderly stop by Ctrl-C, StoppedEarly after one by SIGTERM or by the air, BudgetError when
     a budget ended it early (results are written in all cases), InputError when it cannot start.
@@ -76,7 +90,7 @@ def execute(folder: RunFolder, quiet: bool = False, *, allow_tx: bool = False) -
     with stop.listening():
         journal = Journal(folder.path)
         try:
-            return Execution(folder, journal, stop, quiet, allow_tx).run()
+            return Execution(folder, journal, stop, quiet, allow_tx, actors).run()
         finally:
             journal.close()
 
@@ -91,7 +105,15 @@ def _bench(folder: RunFolder, allow_tx: bool) -> Bench | None:
 class Execution:
     """One process's part of a run.  `fl.lab.server` overrides what differs where devices are processes of their own."""
 
-    def __init__(self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool, allow_tx: bool = False) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        journal: Journal,
+        stop: Stop,
+        quiet: bool,
+        allow_tx: bool = False,
+        actors: Actors | None = None,
+    ) -> None:
         # heavy imports (torch, transformers) start here: the run folder is there already
         from fl import session
 
@@ -99,6 +121,7 @@ class Execution:
         self.folder, self.journal, self.stop, self.quiet = folder, journal, stop, quiet
         self.experiment: Experiment = folder.experiment
         self.bench = _bench(folder, allow_tx)
+        self.actors = actors
         self.run_id: str = journal.history.header["run_id"]
         self.task = session.experiment_task(self.experiment)
         self.replica = session.build_replica(self.experiment, self.task)
@@ -120,13 +143,26 @@ class Execution:
         """The devices of this process, with open ledgers."""
         from fl import session
 
-        return session.build_devices(self.experiment, self.task, self.replica.likelihood, self.guarantee, ledgers)
+        tokenise = self.replica.likelihood if self.actors is None else None
+        return session.build_devices(self.experiment, self.task, tokenise, self.guarantee, ledgers)
 
-    def _transport(self, air: Air) -> Transport:
-        from fl.crew import LocalCrew
+    def _transport(self, air: Air, leaving: ExitStack) -> Transport:
         from fl.transport import InProcess
 
-        return InProcess(self.run_id, LocalCrew(self.replica, self.devices), self.devices, air)
+        crew = self._crew()
+        leaving.callback(crew.close)
+        return InProcess(self.run_id, crew, self.devices, air)
+
+    def _crew(self) -> Crew:
+        from fl.crew import LocalCrew
+        from fl.lab.log import Log
+        from fl.ray_crew import RayCrew
+
+        if self.actors is None:
+            return LocalCrew(self.replica, self.devices)
+        history = self.journal.history
+        log = Log.of(history, read_records(self.folder.path / JOURNAL))
+        return RayCrew(self.experiment, self.replica, history, log, self.actors.number, self.actors.address)
 
     def _stopping(self) -> bool:
         """Asked before every round."""
@@ -149,7 +185,7 @@ class Execution:
                 leaving.callback(diagnostics.close)
                 history = self.journal.history
                 self.train_began = time.monotonic()
-                transport = self._transport(air)
+                transport = self._transport(air, leaving)
                 names = device_names(self.experiment, self.bench)
                 with RunProgress(learning.rounds, history.rounds, self.quiet, names) as self.progress:
                     if self.stop:
@@ -183,6 +219,7 @@ class Execution:
                         )
                     except (BudgetError, StoppedEarly) as error:
                         over = error
+                    transport.check()
             self.train_s = self.previous_train_s + time.monotonic() - self.train_began
             return self._conclude(over, air.mode)
         finally:

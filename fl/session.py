@@ -37,6 +37,9 @@ from radio.modes import open_air
 from radio.radio import Radio
 from radio.streams import stream
 
+OWN_LEDGERS = (
+    256  # devices of a study up to which each has a ledger of its own: each is an open file, synced every round
+)
 SMALL = 512  # width of a model up to which a forward is left to one thread
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -245,21 +248,34 @@ def check_budgets(experiment: Experiment, guarantee: Guarantee | None, ledgers: 
 
 
 def build_devices(
-    experiment: Experiment, task: Task, likelihood: OptionLikelihood, guarantee: Guarantee | None, ledgers: Path
+    experiment: Experiment,
+    task: Task,
+    likelihood: OptionLikelihood | None,
+    guarantee: Guarantee | None,
+    ledgers: Path | None,
+    only: Collection[int] | None = None,
 ) -> list[Device]:
-    """The K devices with their shares of the data, secrets, mechanism and open ledgers (the caller closes them)."""
+    """The K devices with their shares of the data, secrets, mechanism and open ledgers (the caller closes them).
+
+    likelihood  tokenises the examples; None: their data are elsewhere, and they are here for their ledgers
+    ledgers     folder; None: their ledgers are elsewhere
+    only        those of the devices that are wanted
+    """
     learning, privacy = experiment.learning, experiment.privacy
     enforce = not privacy.reproducible
     devices: list[Device] = []
     pool: Ledger | None = None
     try:
-        if guarantee is not None and not is_throw_away(experiment, task):
+        kept = guarantee is not None and not is_throw_away(experiment, task)
+        if guarantee is not None and ledgers is not None and (kept or learning.devices > OWN_LEDGERS):
             pool = pool_ledger(experiment, task, guarantee, ledgers)
         for k, share in enumerate(shares_of(experiment, task)):
+            if only is not None and k not in only:
+                continue
             own = [task.train[i] for i in share]
             name = f"device-{k}"
             ledger = pool
-            if guarantee is not None and pool is None:
+            if guarantee is not None and ledgers is not None and pool is None:
                 data = digest_examples(own)
                 ledger = Ledger(
                     ledgers / f"{data[:32]}.jsonl",
@@ -272,7 +288,7 @@ def build_devices(
             devices.append(
                 Device(
                     name=name,
-                    examples=[likelihood.encode(task.prompt(e), e.label) for e in own],
+                    examples=[] if likelihood is None else [likelihood.encode(task.prompt(e), e.label) for e in own],
                     rate=experiment.sampling_rate,
                     grid=Grid(privacy.clip, learning.batch),
                     secret=_secret(experiment, k),

@@ -52,6 +52,9 @@ class Transport(Protocol):
     def truth(self) -> Truth | None:
         """Truths of the last collected slot, where the transport is a simulation."""
 
+    def check(self) -> None:
+        """After the last round.  Raises InputError where a replica has other weights than the log says."""
+
 
 class InProcess:
     """K devices that this process looks after, on one `Air`: their ledgers are here, and so is what they send.
@@ -114,3 +117,6 @@ class InProcess:
 
     def truth(self) -> Truth | None:
         return self._truth
+
+    def check(self) -> None:
+        self._crew.check()

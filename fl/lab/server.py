@@ -107,7 +107,7 @@ class Server(Execution):
     def _present(self) -> NDArray[np.bool_]:
         return self.transport.present()
 
-    def _transport(self, air: Air) -> Transport:
+    def _transport(self, air: Air, leaving: ExitStack) -> Transport:
         assert isinstance(air, LabAir)
         learning, history = self.experiment.learning, self.journal.history
         welcome = Welcome(
