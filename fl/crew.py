@@ -17,6 +17,7 @@ from fl.local_steps import walk
 from fl.order import RoundOrder
 from fl.replica import Replica
 from fl.update import RoundUpdate
+from radio.errors import StoppedEarly
 
 
 class Measured(NamedTuple):
@@ -38,8 +39,13 @@ class Measured(NamedTuple):
         )
 
 
+class CrewLost(StoppedEarly):
+    """Who measures or releases is gone, and nobody can tell how far it got.  The slot stays open in the journal, as after a
+    crash of this process: a resumed run burns it where it was charged."""
+
+
 class Crew(Protocol):
-    """K devices.  Whatever is released must have been charged before."""
+    """K devices.  Whatever is released must have been charged before; what goes astray raises CrewLost."""
 
     probe: str  # what measuring leaves in every replica's weights
 

@@ -47,7 +47,7 @@ class HostedCrew:
         self._crew.measure(order)
         self._probed = order.slot
 
-    def release(self, order: RoundOrder, active: NDArray[np.bool_], together: int, noise_std: float) -> Measured:
+    def release(self, order: RoundOrder, active: NDArray[np.bool_], together: int, noise_std: float = 0.0) -> Measured:
         """See `fl.crew.Crew`; `active` of the devices that are here."""
         return self._crew.release(order, active, together, noise_std)
 

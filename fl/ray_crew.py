@@ -6,60 +6,38 @@ the same, bit for bit, as those of a run in one process.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.config import Experiment
-from fl.crew import Measured
+from fl.crew import CrewLost, Measured
 from fl.hosted_crew import HostedCrew
 from fl.journal import History
 from fl.lab.log import Log
 from fl.lab.messages import CHUNK
 from fl.order import RoundOrder
+from fl.ray_session import RaySession
 from fl.replica import Replica
 from fl.update import RoundUpdate
-from radio.errors import InputError, StoppedEarly
-
-STORE_BYTES = 128 << 20  # of a local Ray's object store: what moves is small
-
-
-def connect(address: str | None) -> Any:
-    """Ray, started on this machine or joined at `address` ("auto", HOST:PORT, ray://HOST:PORT).  Nothing is reported to anyone.
-
-    Raises InputError where it is not installed or does not answer."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns that this will be the default
-    try:
-        import ray
-    except ImportError:
-        raise InputError("Ray is not installed; pip install 'pairzero[ray]', or leave --ray out") from None
-    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    if address is None:
-        settings |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
-    try:
-        ray.init(address=address, ignore_reinit_error=True, **settings)
-    except (ConnectionError, RuntimeError, ValueError) as problem:
-        where = "on this machine" if address is None else f"at {address}"
-        raise InputError(
-            f"no Ray {where}: {problem}; start one (ray start --head), or leave --ray-address out"
-        ) from None
-    return ray
+from radio.errors import InputError
 
 
 class RayCrew:
     """`fl.crew.Crew` of actors.
 
     Args:
-        experiment: of the run.
+        experiment: of the run; each actor takes `run.threads` processors, one where it does not say.
         replica: the caller's own; it follows, and its digest is what the actors' are compared with.
         history: of the run's journal, which has every update before it is taken.
         log: of the journal so far; the actors begin with it.
-        actors: number of them; each takes one processor, and as near as can be the same number of devices.
-        address: see `connect`.
+        actors: number of them; each has, as near as can be, the same number of devices.
+        address: see `fl.ray_session.RaySession`.
+
+    Raises InputError where there are too many actors, one cannot start, or one has another model than this process.
     """
 
     def __init__(
@@ -71,30 +49,43 @@ class RayCrew:
         actors: int,
         address: str | None = None,
     ) -> None:
-        devices = experiment.learning.devices
+        devices, threads = experiment.learning.devices, experiment.run.threads or 1
         if not 1 <= actors <= devices:
             raise InputError(f"--ray {actors}; allowed: 1 to {devices}, the number of devices")
         self.probe = replica.probe
         self._replica, self._history, self._log = replica, history, log
-        self._ray = connect(address)
-        processors = int(self._ray.cluster_resources().get("CPU", 0))
-        if processors < actors:
-            self._ray.shutdown()
-            raise InputError(
-                f"--ray {actors}, but this Ray has {processors} processors; take --ray {max(1, processors)}"
-            )
-        shares = np.array_split(np.arange(devices), actors)
-        self._ends = np.cumsum([share.size for share in shares])[:-1]
-        hosted = self._ray.remote(num_cpus=1)(HostedCrew)
-        text = experiment.model_dump_json()
+        self._session = RaySession(address)
+        self._ray = self._session.ray
+        self._actors: list[Any] = []
         try:
-            self._actors = [hosted.remote(text, share.tolist()) for share in shares]
-            for first in range(0, len(log), CHUNK):
-                entries = [log.round(p) for p in range(first, min(first + CHUNK, len(log)))]
-                self._get([actor.follow.remote(entries) for actor in self._actors])
+            processors = self._session.processors
+            if processors < actors * threads:
+                each = f" of {threads} threads each (run.threads)" if threads > 1 else ""
+                raise InputError(
+                    f"--ray {actors}: so many actors{each} need {actors * threads} processors, this Ray has {processors}; "
+                    + (f"take --ray {processors // threads}" if processors >= threads else "lower run.threads")
+                )
+            shares = np.array_split(np.arange(devices), actors)
+            self._ends = np.cumsum([share.size for share in shares])[:-1]
+            hosted = self._ray.remote(num_cpus=threads)(HostedCrew)
+            text = _located(experiment).model_dump_json()
+            self._actors = [hosted.remote(text, share.tolist(), threads) for share in shares]
+            self._begin()
         except BaseException:
-            self._ray.shutdown()
+            self.close()
             raise
+
+    def _begin(self) -> None:
+        """The actors are built, and have the log so far."""
+        try:
+            self._ray.get([actor.__ray_ready__.remote() for actor in self._actors])
+        except self._ray.exceptions.RayActorError as failed:
+            told = str(failed).strip().splitlines()
+            raise InputError(f"a Ray actor could not start: {told[-1] if told else 'nobody knows why'}") from None
+        for first in range(0, len(self._log), CHUNK):
+            entries = [self._log.round(p) for p in range(first, min(first + CHUNK, len(self._log)))]
+            self._get([actor.follow.remote(entries) for actor in self._actors])
+        self.check()
 
     def measure(self, order: RoundOrder) -> None:
         self._get([actor.measure.remote(order) for actor in self._actors])
@@ -121,20 +112,35 @@ class RayCrew:
             if theirs != ours:
                 raise InputError(
                     f"Ray actor {index} has other weights than this process after {len(self._log)} slots ({theirs[:16]}, not "
-                    f"{ours[:16]}). The journal is right: compare the versions installed on its node, and resume the run"
+                    f"{ours[:16]}). The journal is right: compare the model and the versions on its node, and resume the run"
                 )
 
     def close(self) -> None:
-        self._ray.shutdown()
+        for actor in self._actors:
+            self._ray.kill(actor)
+        self._session.close()
 
     def _joined(self, pending: Sequence[Any]) -> Measured:
         return Measured(*(np.concatenate(parts) for parts in zip(*self._get(pending), strict=True)))
 
     def _get(self, pending: Sequence[Any]) -> list[Any]:
-        """Raises StoppedEarly where an actor is lost, and what an actor raises."""
+        """Raises CrewLost where an actor is lost, and what an actor raises."""
         try:
             return list(self._ray.get(list(pending)))
         except self._ray.exceptions.RayActorError as lost:
-            raise StoppedEarly(f"a Ray actor is lost ({str(lost).splitlines()[0]}); resume the run") from None
+            raise CrewLost(
+                f"a Ray actor is lost ({str(lost).splitlines()[0]}). Nothing committed is lost: resume the run, with or "
+                "without --ray"
+            ) from None
         except self._ray.exceptions.RayTaskError as failed:
             raise failed.cause from None
+
+
+def _located(experiment: Experiment) -> Experiment:
+    """With absolute folders: the working directory is this process's."""
+    model, task = experiment.model, experiment.task
+    if Path(model.source).is_dir():
+        model = model.model_copy(update={"source": str(Path(model.source).resolve())})
+    if task.root is not None:
+        task = task.model_copy(update={"root": str(Path(task.root).resolve())})
+    return experiment.model_copy(update={"model": model, "task": task})

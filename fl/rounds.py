@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fl.config import Learning
+from fl.crew import CrewLost
 from fl.estimators.estimator import UNTOUCHED
 from fl.estimators.registry import estimator
 from fl.journal import Journal
@@ -67,7 +68,7 @@ def run_round(
     """One air slot: ends with a committed or an erased record in the journal and every replica moved alike.
 
     Raises BudgetError, with nothing transmitted, when a device has no budget for it; StoppedEarly from an air that cannot go
-    on, with the slot recorded as erased.
+    on, with the slot recorded as erased; CrewLost with the slot left open.
     """
     rate = rate_at(learning, journal.history.rounds)
     drawn = round_seed(seed, slot, learning.basis_slots, learning.seed_pool)
@@ -97,6 +98,8 @@ def run_round(
             journal.erase(slot, unmoved, "a budget was spent")  # everybody has probed, and that is in the weights
             transport.commit(unmoved)
             raise
+    except CrewLost:
+        raise
     except StoppedEarly as stop:  # a radio failed; everybody has probed here, too
         journal.erase(slot, unmoved, str(stop))
         transport.commit(unmoved)

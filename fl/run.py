@@ -67,6 +67,10 @@ class Stop:
                 signal.signal(number, handler)
 
 
+class Terminated(StoppedEarly):
+    """By SIGTERM, which is meant for all that this process does."""
+
+
 @dataclass(frozen=True)
 class Actors:
     """Ray actors that the devices are spread over: how many, and the address of their Ray (None: one on this machine)."""
@@ -170,6 +174,7 @@ class Execution:
 
     def run(self) -> dict[str, Any]:
         from fl import session
+        from fl.crew import CrewLost
         from fl.rounds import Slot, train
 
         learning = self.experiment.learning
@@ -219,7 +224,8 @@ class Execution:
                         )
                     except (BudgetError, StoppedEarly) as error:
                         over = error
-                    transport.check()
+                    if not isinstance(over, CrewLost):
+                        transport.check()
             self.train_s = self.previous_train_s + time.monotonic() - self.train_began
             return self._conclude(over, air.mode)
         finally:
@@ -315,7 +321,7 @@ class Execution:
 
     def _interrupt(self) -> None:
         if self.stop.terminated:
-            raise StoppedEarly(f"stopped by SIGTERM; continue with: pairzero run --resume {self.folder.path}")
+            raise Terminated(f"stopped by SIGTERM; continue with: pairzero run --resume {self.folder.path}")
         raise KeyboardInterrupt
 
     def _bow_accuracy(self) -> float | None:
@@ -327,6 +333,7 @@ class Execution:
         return bow_accuracy(self.task.train, self.task.test[: self.experiment.task.test_examples])
 
     def _conclude(self, over: BudgetError | StoppedEarly | None, mode: Mode) -> dict[str, Any]:
+        from fl.crew import CrewLost
         from fl.reporting.page import write_report
         from privacy.statement import statement
 
@@ -387,7 +394,8 @@ class Execution:
             summary["first_order_accuracy"] = first_order_accuracy(experiment, self.task)
         write_json(self.folder.path / "summary.json", summary)
         write_atomic(self.folder.path / "statement.txt", statement(facts) + "\n")
-        reason = "finished" if finished else "interrupted" if over is None else "erasures"
+        stopped = over is None or isinstance(over, CrewLost)
+        reason = "finished" if finished else "interrupted" if stopped else "erasures"
         reason = "budget" if isinstance(over, BudgetError) else "radio" if isinstance(over, RadioStop) else reason
         self.journal.stop(reason, summary["params_digest"])
         write_report(self.folder.path)
@@ -419,6 +427,7 @@ class Execution:
         write_atomic(self.folder.path / CHARGES, "".join(copies))
 
     def _privacy_facts(self) -> PrivacyFacts:
+        from fl import session
         from privacy.facts import OwnerSpent
 
         return facts_of(
@@ -429,7 +438,7 @@ class Execution:
                 OwnerSpent(ledger.owner.name, ledger.epsilon(), self._rounds_charged(ledger), str(ledger.path))
                 for ledger in self.ledgers
             ],
-            examples=min(len(d.examples) for d in self.devices),
+            examples=min(len(share) for share in session.shares_of(self.experiment, self.task)),
             public_data=self.throw_away,
         )
 

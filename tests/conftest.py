@@ -1,8 +1,8 @@
 """Which tests can run on this machine, and what every test shares.
 
 Tests marked `data` need the shared data folder (`PAIRZERO_DATA`, default `../shared/data` from the project's root),
-tests marked `gpu` a CUDA device, tests marked `libiio` the system's libiio 0.2x and its Python bindings. Where that is
-missing they are deselected, and the summary says how many and why.
+tests marked `gpu` a CUDA device, tests marked `libiio` the system's libiio 0.2x and its Python bindings, tests marked
+`engines` the extras ray and flower. Where that is missing they are deselected, and the summary says how many and why.
 `PAIRZERO_REQUIRE_DATA=1` makes it an error when no `data` test passed: CI sets it where the folder is there, so that a
 wrong path cannot turn those tests off silently.
 """
@@ -10,6 +10,8 @@ wrong path cannot turn those tests off silently.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,31 @@ def why_no_libiio() -> str:
     return ""
 
 
+def why_no_engines() -> str:
+    """Which of Ray and Flower are not installed, or ""."""
+    missing = [name for name in ("ray", "flwr") if find_spec(name) is None]
+    return f"{' and '.join(missing)} not installed (extras ray, flower)" if missing else ""
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """A Ray of two logical processors on this machine, which runs started in this process use."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=128 << 20,
+        log_to_driver=False,
+        configure_logging=False,
+    )
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The shared data folder. Asking for it marks the test `data`."""
@@ -66,7 +93,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "data_root" in getattr(item, "fixturenames", ()) and item.get_closest_marker("data") is None:
             item.add_marker("data")
-    marked = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("data", "gpu", "libiio")}
+    marked = {
+        mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("data", "gpu", "libiio", "engines")
+    }
     reasons = {}
     if marked["data"] and not data_folder().is_dir():
         reasons["data"] = f"no data at {data_folder()} (PAIRZERO_DATA)"
@@ -76,6 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reasons["gpu"] = "no CUDA device"
     if marked["libiio"] and (why := why_no_libiio()):
         reasons["libiio"] = why
+    if marked["engines"] and (why := why_no_engines()):
+        reasons["engines"] = why
     left_out = {item for mark in reasons for item in marked[mark]}
     if left_out:
         config.stash[NOTES] += [f"deselected {len(marked[m])} tests marked {m}: {why}" for m, why in reasons.items()]
