@@ -17,6 +17,7 @@ from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
 from fl.status_command import status
+from fl.sweep_command import sweep
 from fl.watch_command import watch
 from radio.errors import InputError, PairzeroError
 
@@ -37,6 +38,7 @@ app.command()(plan)
 app.command()(emulate)
 app.command()(watch)
 app.command()(status)
+app.command()(sweep)
 app.command()(server)
 app.command()(device)
 app.add_typer(privacy_app, name="privacy")
