@@ -63,8 +63,11 @@ class Received:
             noise of one real dimension, as the receiver measured it. It describes the air, not the payloads sent.
         erased: True: cannot be trusted (saturation, interference, no active device); no number may be used.
         reason: "" or why it was erased.
-        clipped: (K,) samples limited at each transmitter's full scale, counted at the transmitter.
-        transmit_power_dbfs: (K,) mean power sent, dB relative to a full-scale DAC tone (-inf when silent).
+        clipped: (K,) samples limited at each transmitter's full scale, counted at the transmitter; -1 where only the
+            transmitter knows (`Receiver.receive`).
+        transmit_power_dbfs: (K,) mean power sent, dB relative to a full-scale DAC tone (-inf when silent). Where the
+            payloads are not known it is that of a payload at its peak, which follows from the plan alone: the power of a
+            payload would give its size away.
     """
 
     total: NDArray[np.float64]
@@ -151,8 +154,8 @@ class Explaining(Protocol):
         ...
 
 
-class Air(Protocol):
-    """`sound(t)`, then any number of `aggregate(t, ...)`, then the next round.
+class Sounder(Protocol):
+    """What power control needs of an air: its mode and the channel.
 
     In simulation every random draw of round t is a pure function of (experiment seed, t, purpose).
     """
@@ -164,8 +167,20 @@ class Air(Protocol):
 
     def sound(self, round_index: int) -> ChannelState: ...
 
+    def close(self) -> None: ...
+
+
+class Air(Sounder, Protocol):
+    """`sound(t)`, then any number of `aggregate(t, ...)`, then the next round: for who holds all payloads."""
+
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """`payloads` is (K, P) real; rows of inactive devices are not sent."""
         ...
 
-    def close(self) -> None: ...
+
+class Receiver(Sounder, Protocol):
+    """`sound(t)`, then any number of `receive(t, ...)`: for who has the receiver alone; payloads are with their devices."""
+
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """Of the devices that are active in `plan`, who know its precoders, `scalars` numbers each."""
+        ...

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from radio.air import Air
 from radio.bank import RadioBank
+from radio.cast import Cast
 from radio.coherent import CoherentAir
 from radio.energy import EnergyAir
 from radio.errors import InputError
@@ -32,7 +33,7 @@ class Cell:
     """K transmitters and a receiver.
 
     Attributes:
-        transmitters: K radios, one for each device.
+        transmitters: K radios, one for each device, or the cast that they are in elsewhere.
         receiver: the radio that listens.
         rate_sps: of all of them.
         guard_samples: the latest start.
@@ -46,7 +47,7 @@ class Cell:
         on_phase: see `RadioBank`.
     """
 
-    transmitters: Sequence[Radio]
+    transmitters: Sequence[Radio] | Cast
     receiver: Radio
     rate_sps: float
     guard_samples: int
