@@ -66,8 +66,7 @@ class Received:
         clipped: (K,) samples limited at each transmitter's full scale, counted at the transmitter; -1 where only the
             transmitter knows (`Receiver.receive`).
         transmit_power_dbfs: (K,) mean power sent, dB relative to a full-scale DAC tone (-inf when silent). Where the
-            payloads are not known it is that of a payload at its peak, which follows from the plan alone: the power of a
-            payload would give its size away.
+            payloads are not known it is `Mode.peak_dbfs`: the power of a payload would give its size away.
     """
 
     total: NDArray[np.float64]
@@ -113,6 +112,7 @@ class Mode:
         one_bit: only the sign of a payload is sent, and `total` is +-(active count).
         uses_per_scalar: slots or tones of the air that one scalar takes: channel uses.
         takes_turns: devices send one after another instead of at the same time.
+        per_codeword: precoders are amplitudes of the codeword 1, not of a unit of payload.
     """
 
     name: str
@@ -122,10 +122,18 @@ class Mode:
     one_bit: bool = False
     uses_per_scalar: int = 1
     takes_turns: bool = False
+    per_codeword: bool = False
 
     def channel_uses(self, scalars: int, devices: int) -> int:
         """What `scalars` numbers of each of `devices` devices take of the air; pilots and references are not in it."""
         return self.uses_per_scalar * scalars * (devices if self.takes_turns else 1)
+
+    def peak_dbfs(self, plan: AirPlan) -> NDArray[np.float64]:
+        """(K,) power of an active device's payload at its peak, dB of a full-scale tone; -inf for the others. Follows from the
+        plan alone."""
+        amplitudes = np.abs(plan.precoders) * (1.0 if self.per_codeword else plan.payload_peak)
+        with np.errstate(divide="ignore"):
+            return np.asarray(20.0 * np.log10(np.where(plan.active, np.minimum(amplitudes, 1.0), 0.0)))
 
     def outcome(self, payloads: NDArray[np.float64]) -> NDArray[np.float64]:
         """(P,) `total` of an air without errors for the active devices' payloads (n, P); a tied vote is 0."""
@@ -184,3 +192,7 @@ class Receiver(Sounder, Protocol):
     def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
         """Of the devices that are active in `plan`, who know its precoders, `scalars` numbers each."""
         ...
+
+
+class SampledAir(Air, Receiver, Protocol):
+    """Both, as every air over radios is."""

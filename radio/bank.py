@@ -104,6 +104,11 @@ class RadioBank:
         return own_cast(self._cast)
 
     @property
+    def present(self) -> NDArray[np.bool_]:
+        """See `Cast.present`."""
+        return self._cast.present
+
+    @property
     def rate_sps(self) -> float:
         return self._receiver.rate_sps
 

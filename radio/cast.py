@@ -22,6 +22,10 @@ from radio.radio import Radio
 from radio.transmitter import Transmitter, payload_of
 
 
+class CueLost(InputError):
+    """A transmitter elsewhere has not done what it was cued for, or nobody can tell whether it has."""
+
+
 class Cast(Protocol):
     """K transmitters.
 
@@ -37,7 +41,8 @@ class Cast(Protocol):
         ...
 
     def cue(self, cues: Mapping[int, Cue]) -> None:
-        """In this order; when it returns, all of them have done it. Raises InputError where one has not, or may not have."""
+        """In this order; when it returns, all of them have done it. Raises InputError (`CueLost` over a link) where one has not,
+        or may not have."""
         ...
 
     def hold(self, anew: bool) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import Air
+from radio.air import SampledAir
 from radio.bank import RadioBank
 from radio.cast import Cast
 from radio.coherent import CoherentAir
@@ -112,7 +112,7 @@ class Cell:
         window: int = 4096,
         pilot_window: int | None = None,
         truncation: float = 0.1,
-    ) -> Air:
+    ) -> SampledAir:
         """The air of that mode.
 
         Args:

@@ -24,7 +24,6 @@ from radio.bank import sounded_state
 from radio.cast import Cast, OwnCast, close_all, own_cast
 from radio.converter import Converter
 from radio.cue import REST, Cue
-from radio.equalisation import mean_dbfs
 from radio.errors import InputError
 from radio.held import HeldTones
 from radio.inversion import check_payloads, plan_inversion
@@ -287,7 +286,6 @@ class CoherentAir:
             if self._held is not None:
                 self._held.distrust()
             total[:] = variance[:] = snr_db[:] = np.nan
-        largest = np.minimum(np.abs(plan.precoders) * plan.payload_peak, 1.0)
         return Received(
             total=total,
             variance=variance,
@@ -295,7 +293,7 @@ class CoherentAir:
             erased=bool(reason),
             reason=reason,
             clipped=np.full(self.devices, -1),
-            transmit_power_dbfs=mean_dbfs(np.where(active, largest**2, 0.0)),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
     def _slot(self, cue: Cue, active: NDArray[np.bool_], sounding: Sounding) -> tuple[NDArray[np.complex128], int]:

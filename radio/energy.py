@@ -24,7 +24,7 @@ from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import RadioBank, sounded_state
 from radio.cue import Cue
 from radio.energy_slot import SlotPower, energy_variance, measure_power
-from radio.equalisation import mean_dbfs, plan_equal_power, snr_db
+from radio.equalisation import plan_equal_power, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads
 from radio.mapping import Mapping, MappingName
@@ -32,7 +32,7 @@ from radio.modulator import EnergyModulator
 from radio.outlier import DEVIATIONS, floor_change
 from radio.tone import SMALLEST_WINDOW
 
-ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power, uses_per_scalar=2)
+ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power, uses_per_scalar=2, per_codeword=True)
 
 
 class EnergyAir:
@@ -127,7 +127,7 @@ class EnergyAir:
             gain_variance=variance / (4.0 * np.where(positive > 0.0, positive, np.inf)),
             offset_hz=np.zeros(self.devices),
             noise_variance=floor,
-            quality=quality & (not self._fault),
+            quality=quality & self._bank.present & (not self._fault),
         )
         self._sounded = (round_index, state)
         return state
@@ -213,7 +213,7 @@ class EnergyAir:
             erased=bool(reason),
             reason=reason,
             clipped=np.full(self.devices, -1),
-            transmit_power_dbfs=mean_dbfs(np.where(plan.active, np.minimum(np.abs(plan.precoders), 1.0) ** 2, 0.0)),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
     def _slot(self, cue: Cue, active: NDArray[np.intp], state: ChannelState, plan: AirPlan) -> SlotPower:

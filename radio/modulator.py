@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from radio.cue import Cue
 from radio.errors import InputError
-from radio.mapping import Mapping
+from radio.mapping import Mapping, MappingName
 from radio.sequence import random_phases
 from radio.streams import stream
 from radio.three_tone import PAYLOAD, PILOT, ThreeTone
@@ -240,3 +240,20 @@ class VoteModulator:
         amplitude = float(np.minimum(np.abs(own.precoder), 1.0))
         wave = amplitude * turn * phasor(vote_bin(vote, self.window) / self.window, self.window)
         return Emission(wave, amplitude**2)
+
+
+def modulator_of(
+    mode: str, devices: int, seed: int, *, window: int, pilot_window: int | None = None, mapping: MappingName = "signed"
+) -> Modulator:
+    """What the air of these settings (`radio.cell.Cell.air`) has its devices send, where tones are held."""
+    if mode == "coherent":
+        return ToneModulator(Tone(window))
+    if mode == "tdma":
+        return TdmaModulator(ThreeTone(window))
+    if mode == "vote":
+        return VoteModulator(seed, devices, window)
+    if mode != "energy":
+        raise InputError(f"radio.mode = {mode!r} has no radios; allowed: coherent, energy, tdma, vote")
+    chosen = Mapping(mapping)
+    pilots = window if pilot_window is None else pilot_window
+    return EnergyModulator(seed, devices, window // chosen.slots, pilots, chosen)

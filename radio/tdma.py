@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import RadioBank, sounded_state
 from radio.cue import Cue
-from radio.equalisation import mean_dbfs, plan_full_scale, snr_db
+from radio.equalisation import plan_full_scale, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads
-from radio.modulator import TdmaModulator, three_tone_amplitude, three_tone_power
+from radio.modulator import TdmaModulator, three_tone_amplitude
 from radio.outlier import block_statistics, noise_limit
 from radio.three_tone import PILOT, Comb, ThreeTone, estimate_values, pilot_evidence
 
@@ -133,7 +133,7 @@ class TdmaAir:
                     errors[k] = self.waveform.offset_error_hz(comb, rate, floor / window)
                 quality[k] = not fault and not self._idle_fault
         variance = np.full(self.devices, floor / window / PILOT**2)
-        quality &= trusted_pilots(pilots, floor / window, self.min_pilot_ratio)
+        quality &= self._bank.present & trusted_pilots(pilots, floor / window, self.min_pilot_ratio)
         state = ChannelState(gains, variance, offsets, floor, quality)
         self._sounded = (round_index, TdmaSounding(state, np.maximum(pilots - 2.0 * floor / window, 0.0), errors))
         return state
@@ -156,7 +156,6 @@ class TdmaAir:
         erased = bool(reason)
         total = np.full(scalars, np.nan) if erased else values[active].sum(axis=0)
         variance = np.full(scalars, np.nan) if erased else variances[active].sum(axis=0)
-        power = [three_tone_power(1.0, three_tone_amplitude(b, plan.payload_peak)) for b in plan.precoders]
         return Received(
             total=total,
             variance=variance,
@@ -164,7 +163,7 @@ class TdmaAir:
             erased=erased,
             reason=reason,
             clipped=np.full(self.devices, -1),
-            transmit_power_dbfs=mean_dbfs(np.where(active, power, 0.0)),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
     def measure(

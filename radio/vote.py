@@ -20,14 +20,14 @@ from scipy.special import gammaln, logsumexp
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import RadioBank, sounded_state
 from radio.cue import Cue
-from radio.equalisation import mean_dbfs, plan_votes
+from radio.equalisation import plan_votes
 from radio.errors import InputError
 from radio.inversion import check_payloads
 from radio.modulator import VoteModulator, vote_bin
 from radio.presence import Presence
 from radio.tone import DC_GUARD_BINS, SMALLEST_WINDOW
 
-VOTE = Mode("vote", "none", ("own",), plan_votes, one_bit=True, uses_per_scalar=2)
+VOTE = Mode("vote", "none", ("own",), plan_votes, one_bit=True, uses_per_scalar=2, per_codeword=True)
 _LEAKAGE_BINS = 2  # of a tone between two bins
 
 
@@ -138,7 +138,7 @@ class VoteAir:
         floor = self._bank.noise_floor(idle)
         ones = np.ones(self.devices)
         state = ChannelState(
-            ones.astype(np.complex128), np.inf * ones, 0.0 * ones, floor, np.full(self.devices, not self._idle_fault)
+            ones.astype(np.complex128), np.inf * ones, 0.0 * ones, floor, self._bank.present & (not self._idle_fault)
         )
         self._sounded = (round_index, state)
         return state
@@ -176,7 +176,7 @@ class VoteAir:
             erased=bool(reason),
             reason=reason,
             clipped=np.full(self.devices, -1),
-            transmit_power_dbfs=mean_dbfs(np.where(plan.active, np.minimum(np.abs(plan.precoders), 1.0) ** 2, 0.0)),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
     def _bin(self, vote: float) -> int:
