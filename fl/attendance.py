@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fl.rounds import Slot
-from radio.air import Air, Explaining
+from radio.air import Explaining, Sounder
 
 LONG = 10  # slots in a row; fewer happen in a deep fade
 NAMED = 3  # in one line
@@ -27,7 +27,7 @@ class Attendance:
         self._names = names
         self._missed = [0] * len(names)
 
-    def after(self, slot: Slot, air: Air) -> list[str]:
+    def after(self, slot: Slot, air: Sounder) -> list[str]:
         """What the slot just done gives cause to say."""
         active = slot.plan.active
         if not active.any():
@@ -55,7 +55,7 @@ class Attendance:
         return f"left out to the end: {named}{more}"
 
 
-def reason(device: int, slot: Slot, air: Air) -> str:
+def reason(device: int, slot: Slot, air: Sounder) -> str:
     """Why a device had no part in the slot just done: the fault that sounding found, where the air tells."""
     told = air.faults[device] if isinstance(air, Explaining) and air.faults else ""
     return told or (TOO_WEAK if slot.state.quality[device] else UNHEARD)

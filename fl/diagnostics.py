@@ -26,7 +26,7 @@ def record(slot: Slot, seconds: float) -> dict[str, Any]:
         "active": [bool(a) for a in plan.active],
         "transmit_power_dbfs": _finite(received.transmit_power_dbfs),
         "gain_db": _finite(20 * np.log10(np.maximum(gains, 1e-12))),
-        "clipped": [int(c) for c in received.clipped],
+        "clipped": [int(c) if c >= 0 else None for c in received.clipped],
         "seconds": round(seconds, 4),
         "erased": received.erased,
     }

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fl.attendance import Attendance
 from fl.diagnostics import received_snr_db
 from fl.rounds import Slot
-from radio.air import Air
+from radio.air import Sounder
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -59,7 +59,7 @@ class RunProgress:
     def rounds_per_s(self) -> float:
         return (self._done - self._first) / max(time.monotonic() - self._began, 1e-9)
 
-    def slot(self, slot: Slot, air: Air) -> None:
+    def slot(self, slot: Slot, air: Sounder) -> None:
         self._done = slot.rounds
         self._heard.append((slot.received.total, slot.received.variance))
         status = f"{self.rounds_per_s:.1f}/s{self._air()}  {self._held_out}"

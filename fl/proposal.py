@@ -11,7 +11,7 @@ from fl.config import Experiment
 from fl.guarantee import Guarantee
 from privacy import power
 from privacy.power import MinimumError
-from radio.air import Air, AirPlan, ChannelState, Exposed
+from radio.air import AirPlan, ChannelState, Exposed, Sounder
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Proposal:
         }
 
 
-def propose(state: ChannelState, air: Air, limits: Limits, release: int = 0) -> Proposal:
+def propose(state: ChannelState, air: Sounder, limits: Limits, release: int = 0) -> Proposal:
     """Who takes part follows from the channel; how much noise each adds, from how many they are; how loud they may be, from
     the noise, and where the receiver's noise is counted also from how little there is of it.
 

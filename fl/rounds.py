@@ -17,7 +17,7 @@ from fl.order import RoundOrder
 from fl.proposal import Limits, Proposal, among, propose
 from fl.transport import Transport, Truth
 from fl.update import Carried, RoundUpdate
-from radio.air import Air, AirPlan, ChannelState, Received
+from radio.air import AirPlan, ChannelState, Received, Sounder
 from radio.errors import BudgetError, StoppedEarly
 from radio.streams import stream, stream_seed
 
@@ -62,7 +62,7 @@ def run_round(
     limits: Limits,
     optimiser: Optimiser,
     transport: Transport,
-    air: Air,
+    air: Sounder,
     journal: Journal,
 ) -> Slot:
     """One air slot: ends with a committed or an erased record in the journal and every replica moved alike.
@@ -124,7 +124,7 @@ def train(
     learning: Learning,
     limits: Limits,
     transport: Transport,
-    air: Air,
+    air: Sounder,
     journal: Journal,
     after: Callable[[Slot], None],
     stopping: Callable[[], bool],

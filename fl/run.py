@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fl.transport import Transport
     from privacy.facts import PrivacyFacts
     from privacy.ledger import Ledger
-    from radio.air import Air, Mode
+    from radio.air import Mode, Sounder
     from radio.radio import Radio
 
 
@@ -150,7 +150,11 @@ class Execution:
         tokenise = self.replica.likelihood if self.actors is None else None
         return session.build_devices(self.experiment, self.task, tokenise, self.guarantee, ledgers)
 
-    def _transport(self, air: Air, leaving: ExitStack) -> Transport:
+    def _device_names(self) -> list[str]:
+        """For messages."""
+        return device_names(self.experiment, self.bench)
+
+    def _transport(self, air: Any, leaving: ExitStack) -> Transport:
         from fl.transport import InProcess
 
         crew = self._crew()
@@ -191,8 +195,7 @@ class Execution:
                 history = self.journal.history
                 self.train_began = time.monotonic()
                 transport = self._transport(air, leaving)
-                names = device_names(self.experiment, self.bench)
-                with RunProgress(learning.rounds, history.rounds, self.quiet, names) as self.progress:
+                with RunProgress(learning.rounds, history.rounds, self.quiet, self._device_names()) as self.progress:
                     if self.stop:
                         self._interrupt()
                     if not history.evaluations:
@@ -231,7 +234,7 @@ class Execution:
         finally:
             session.close_ledgers(self.devices)
 
-    def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Air:
+    def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Sounder:
         """The simulated air or the station's, closed when the stack is left; a station's radios are put on record."""
         from fl import session
 

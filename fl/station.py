@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from fl.config import Experiment
 from fl.config_checks import SURROUNDINGS
 from fl.station_air import StationAir
+from radio.cast import Cast
 from radio.errors import InputError
 from radio.mapping import MappingName
 from radio.pluto.permit import PermitError, TransmitPermit
 from radio.radio import Radio
-from radio.station import StationFile, open_station
+from radio.station import OpenStation, StationFile, open_receiver, open_station
 
 # Keys of `radio` that say what a simulated air is like, or what the station file says.
 SIMULATED = ("profile", "shared_clock", "impairments", *SURROUNDINGS, "rate_sps")
@@ -65,11 +66,24 @@ def not_used(experiment: Experiment) -> str:
 def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = False) -> Bench:
     """What the experiment takes of the station.
 
-    allow_tx  the operator vouches for this transmission where the file has no permit: its LO, rate and gains, and no others
+    allow_tx  see `permit_of`
 
     Raises InputError for what cannot go over these radios, PermitError where nothing permits it.
     """
-    radio, learning, station = experiment.radio, experiment.learning, file.station
+    learning = experiment.learning
+    check_air(experiment, file)
+    if len(file.device) < learning.devices:
+        raise InputError(
+            f"learning.devices = {learning.devices}, but station {file.station.name} has {len(file.device)}; name more of "
+            f"them in [[device]], or take --set learning.devices={len(file.device)}"
+        )
+    used = file.model_copy(update={"device": file.device[: learning.devices]})
+    return Bench(used, permit_of(used, allow_tx), len(file.device) - learning.devices)
+
+
+def check_air(experiment: Experiment, file: StationFile) -> None:
+    """Raises InputError for an air that cannot be had over the radios of this station, however many they are."""
+    radio, station = experiment.radio, file.station
     if radio.mode == "ideal":
         raise InputError(
             "radio.mode = 'ideal' adds without a radio, so it has no use for --station; leave --station out, or take "
@@ -79,11 +93,6 @@ def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = Fal
         raise InputError(
             "radio.fidelity = 'symbol' draws the statistics of an air and has no samples for a radio to send; take "
             "--set radio.fidelity=sample, or leave --station out"
-        )
-    if len(file.device) < learning.devices:
-        raise InputError(
-            f"learning.devices = {learning.devices}, but station {station.name} has {len(file.device)}; name more of them "
-            f"in [[device]], or take --set learning.devices={len(file.device)}"
         )
     if radio.mode == "coherent" and station.clock == "free":
         raise InputError(
@@ -95,18 +104,25 @@ def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = Fal
             "radio.mapping = 'reed' needs the mean power of every channel, which nothing has measured at station "
             f"{station.name}; take --set radio.mapping=signed"
         )
-    used = file.model_copy(update={"device": file.device[: learning.devices]})
+
+
+def permit_of(file: StationFile, allow_tx: bool) -> TransmitPermit:
+    """Under which the devices of `file` transmit.
+
+    allow_tx  the operator vouches for this transmission where the file has no permit: its LO, rate and gains, and no others
+
+    Raises PermitError where nothing permits it.
+    """
+    station = file.station
     if file.permit is not None:
-        permit = file.permit.transmit_permit()
-    elif allow_tx:
+        return file.permit.transmit_permit()
+    if allow_tx:
         half = station.rate_sps / 2.0
-        permit = TransmitPermit(station.lo_hz - half, station.lo_hz + half, max(map(used.eirp_dbm, used.device)))
-    else:
-        raise PermitError(
-            f"nothing permits station {station.name} to transmit at {station.lo_hz / 1e6:g} MHz; state band, power and duty "
-            "in its [permit], or pass --allow-tx if you may transmit there at these gains (pairzero plan prints them)"
-        )
-    return Bench(used, permit, len(file.device) - learning.devices)
+        return TransmitPermit(station.lo_hz - half, station.lo_hz + half, max(map(file.eirp_dbm, file.device)))
+    raise PermitError(
+        f"nothing permits station {station.name} to transmit at {station.lo_hz / 1e6:g} MHz; state band, power and duty "
+        "in its [permit], or pass --allow-tx if you may transmit there at these gains (pairzero plan prints them)"
+    )
 
 
 def open_air(
@@ -119,12 +135,27 @@ def open_air(
 
     Raises InputError for a radio that is missing or cannot do what is asked, with all of them closed again.
     """
+    coherent = experiment.radio.mode == "coherent"
+    return _over(experiment, open_station(bench.file, bench.permit, listen=listen, coherent=coherent), None, remedy)
+
+
+def open_receiver_air(
+    experiment: Experiment,
+    file: StationFile,
+    cast: Cast,
+    listen: Callable[[Radio], Radio] | None = None,
+    remedy: str = "",
+) -> StationAir:
+    """As `open_air` of a station whose transmitters are elsewhere, in `cast`: the receiver alone is opened."""
+    return _over(experiment, OpenStation(file, (), open_receiver(file), listen), cast, remedy)
+
+
+def _over(experiment: Experiment, opened: OpenStation, cast: Cast | None, remedy: str) -> StationAir:
     radio = experiment.radio
-    assert radio.mode != "ideal" and radio.mapping != "reed", "see bench_for"
+    assert radio.mode != "ideal" and radio.mapping != "reed", "see check_air"
     mapping: MappingName = radio.mapping
-    opened = open_station(bench.file, bench.permit, listen=listen, coherent=radio.mode == "coherent")
     try:
-        air = opened.cell().air(
+        air = opened.cell(cast).air(
             radio.mode,
             experiment.run.seed,
             mapping=mapping,

@@ -2,18 +2,21 @@
 
 A radio that stops answering is opened again by its serial number, silent (`radio.pluto.transceiver`); the slot in which that
 happens is an erasure. When slot after slot fails, a radio does not come back, or one refuses (the permitted duty is used up),
-the run stops in order, and can be resumed. Either way everybody is muted.
+the run stops in order, and can be resumed. Either way everybody is muted. A transmitter that is elsewhere and misses a cue
+(`radio.cast.CueLost`) costs the slot and no more: its own process sees to its radio.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import Air, AirPlan, ChannelState, Explaining, Exposed, Mode, Received
+from radio.air import AirPlan, ChannelState, Explaining, Exposed, Mode, Received, SampledAir
+from radio.cast import CueLost
 from radio.errors import InputError, StoppedEarly
 from radio.pluto.driver import ConnectionLost, PlutoError, UnitBusy
 from radio.station import OpenStation
@@ -37,7 +40,7 @@ class StationAir:
         failures: slots lost to a failing radio so far.
     """
 
-    def __init__(self, air: Air, station: OpenStation, remedy: str = "") -> None:
+    def __init__(self, air: SampledAir, station: OpenStation, remedy: str = "") -> None:
         self.devices = air.devices
         self.failures = 0
         self._air = air
@@ -78,21 +81,30 @@ class StationAir:
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """Where a radio fails the slot is erased. Raises RadioStop."""
+        return self._heard(payloads.shape[1], lambda: self._air.aggregate(round_index, payloads, plan))
+
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """As `aggregate`, of devices that have their payloads themselves."""
+        return self._heard(scalars, lambda: self._air.receive(round_index, scalars, plan))
+
+    def _heard(self, scalars: int, hear: Callable[[], Received]) -> Received:
         failure = self._failure
         if not failure:
             try:
-                received = self._air.aggregate(round_index, payloads, plan)
+                received = hear()
             except InputError as error:
                 failure = self._suffer(error)
             else:
                 self._in_a_row = 0
                 return received
-        nothing = np.full(payloads.shape[1], np.nan)
+        nothing = np.full(scalars, np.nan)
         silent = np.full(self.devices, -np.inf)
         return Received(nothing, nothing, nothing, True, failure, np.zeros(self.devices, np.int64), silent)
 
     def _suffer(self, error: InputError) -> str:
         """The reason of an erasure; or RadioStop where there is no going on."""
+        if isinstance(error, CueLost):
+            return str(error)
         gone = any(radio.unit.closed for radio in self._station.radios)
         self._in_a_row += 1
         if isinstance(error, ConnectionLost | UnitBusy) and not gone and self._in_a_row < FAILURES_IN_A_ROW:

@@ -63,8 +63,10 @@ class Received:
             noise of one real dimension, as the receiver measured it. It describes the air, not the payloads sent.
         erased: True: cannot be trusted (saturation, interference, no active device); no number may be used.
         reason: "" or why it was erased.
-        clipped: (K,) samples limited at each transmitter's full scale, counted at the transmitter.
-        transmit_power_dbfs: (K,) mean power sent, dB relative to a full-scale DAC tone (-inf when silent).
+        clipped: (K,) samples limited at each transmitter's full scale, counted at the transmitter; -1 where only the
+            transmitter knows (`Receiver.receive`).
+        transmit_power_dbfs: (K,) mean power sent, dB relative to a full-scale DAC tone (-inf when silent). Where the
+            payloads are not known it is `Mode.peak_dbfs`: the power of a payload would give its size away.
     """
 
     total: NDArray[np.float64]
@@ -110,6 +112,7 @@ class Mode:
         one_bit: only the sign of a payload is sent, and `total` is +-(active count).
         uses_per_scalar: slots or tones of the air that one scalar takes: channel uses.
         takes_turns: devices send one after another instead of at the same time.
+        per_codeword: precoders are amplitudes of the codeword 1, not of a unit of payload.
     """
 
     name: str
@@ -119,10 +122,18 @@ class Mode:
     one_bit: bool = False
     uses_per_scalar: int = 1
     takes_turns: bool = False
+    per_codeword: bool = False
 
     def channel_uses(self, scalars: int, devices: int) -> int:
         """What `scalars` numbers of each of `devices` devices take of the air; pilots and references are not in it."""
         return self.uses_per_scalar * scalars * (devices if self.takes_turns else 1)
+
+    def peak_dbfs(self, plan: AirPlan) -> NDArray[np.float64]:
+        """(K,) power of an active device's payload at its peak, dB of a full-scale tone; -inf for the others. Follows from the
+        plan alone."""
+        amplitudes = np.abs(plan.precoders) * (1.0 if self.per_codeword else plan.payload_peak)
+        with np.errstate(divide="ignore"):
+            return np.asarray(20.0 * np.log10(np.where(plan.active, np.minimum(amplitudes, 1.0), 0.0)))
 
     def outcome(self, payloads: NDArray[np.float64]) -> NDArray[np.float64]:
         """(P,) `total` of an air without errors for the active devices' payloads (n, P); a tied vote is 0."""
@@ -151,8 +162,8 @@ class Explaining(Protocol):
         ...
 
 
-class Air(Protocol):
-    """`sound(t)`, then any number of `aggregate(t, ...)`, then the next round.
+class Sounder(Protocol):
+    """What power control needs of an air: its mode and the channel.
 
     In simulation every random draw of round t is a pure function of (experiment seed, t, purpose).
     """
@@ -164,8 +175,24 @@ class Air(Protocol):
 
     def sound(self, round_index: int) -> ChannelState: ...
 
+    def close(self) -> None: ...
+
+
+class Air(Sounder, Protocol):
+    """`sound(t)`, then any number of `aggregate(t, ...)`, then the next round: for who holds all payloads."""
+
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """`payloads` is (K, P) real; rows of inactive devices are not sent."""
         ...
 
-    def close(self) -> None: ...
+
+class Receiver(Sounder, Protocol):
+    """`sound(t)`, then any number of `receive(t, ...)`: for who has the receiver alone; payloads are with their devices."""
+
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """Of the devices that are active in `plan`, who know its precoders, `scalars` numbers each."""
+        ...
+
+
+class SampledAir(Air, Receiver, Protocol):
+    """Both, as every air over radios is."""

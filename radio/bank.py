@@ -7,16 +7,20 @@ checks every slot must pass before a number is read from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.air import AirPlan, Received
+from radio.cast import Cast, OwnCast, close_all, own_cast
 from radio.converter import Converter
+from radio.cue import Cue
 from radio.errors import InputError
 from radio.marker import mark
+from radio.modulator import Modulator
 from radio.outlier import noise_limit
 from radio.pilot import saturated_fraction
 from radio.radio import Radio
@@ -39,9 +43,9 @@ class RadioBank:
     """See the module.
 
     Args:
-        transmitters: K radios, one for each device.
+        transmitters: K radios, one for each device, or the cast that they are in elsewhere.
         receiver: the radio that listens.
-        rate_sps: set on every radio.
+        rate_sps: set on every radio that is here.
         guard_samples: received and thrown away at the beginning of every slot with a transmission; at least the latest
             start.
         receive_gain_db: manual gain, held for the whole run.
@@ -52,7 +56,7 @@ class RadioBank:
 
     def __init__(
         self,
-        transmitters: Sequence[Radio],
+        transmitters: Sequence[Radio] | Cast,
         receiver: Radio,
         *,
         rate_sps: float = 1e6,
@@ -62,23 +66,47 @@ class RadioBank:
         max_saturated: float = 1e-3,
         on_phase: Callable[[int, str], None] | None = None,
     ) -> None:
-        if not transmitters:
+        radios = transmitters if isinstance(transmitters, Sequence) else []
+        self._cast: Cast = OwnCast(transmitters) if isinstance(transmitters, Sequence) else transmitters
+        if not self._cast.devices:
             raise InputError("an air needs at least one transmitter; none was given")
         if guard_samples < 0:
             raise InputError(f"guard_samples is {guard_samples}; at least 0 is needed")
-        self.devices = len(transmitters)
+        self.devices = self._cast.devices
         self.guard_samples = guard_samples
         self.max_saturated = max_saturated
         self.floor_variance = Converter(adc_bits).noise_variance
-        self._transmitters = list(transmitters)
+        self._radios = radios
         self._receiver = receiver
         self._on_phase = on_phase
         self._closed = False
         self._phase = ""
-        for radio in (*self._transmitters, receiver):
+        for radio in (*radios, receiver):
             radio.mute()
             radio.rate_sps = rate_sps
         receiver.receive_gain_db = receive_gain_db
+
+    def equip(self, modulator: Modulator) -> None:
+        """What the radios that are here send at a cue; those elsewhere have their own."""
+        if isinstance(self._cast, OwnCast):
+            self._cast = OwnCast(self._radios, modulator)
+
+    def load(self, payloads: NDArray[np.float64], plan: AirPlan) -> None:
+        """Payloads (K, P) for the cues to come. Raises InputError where the transmitters are elsewhere."""
+        self._own.load(payloads, plan)
+
+    def account(self, received: Received, slot_samples: int) -> Received:
+        """See `OwnCast.account`; `slot_samples` without guard."""
+        return self._own.account(received, self.guard_samples + slot_samples)
+
+    @property
+    def _own(self) -> OwnCast:
+        return own_cast(self._cast)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """See `Cast.present`."""
+        return self._cast.present
 
     @property
     def rate_sps(self) -> float:
@@ -102,17 +130,15 @@ class RadioBank:
         finally:
             self.mute()
 
-    def slot(
-        self, waves: Mapping[int, NDArray[np.complex128]], length: int, active: Iterable[int] | None = None
-    ) -> NDArray[np.complex128]:
-        """(length,) samples while the devices in `waves` send their wave over and over.
+    def slot(self, cues: Mapping[int, Cue], length: int) -> NDArray[np.complex128]:
+        """(length,) samples while the devices in `cues` send what is asked of them, over and over.
 
-        `active` may send, by default those in `waves`; nobody: an idle slot, without guard. Who of them is silent because of
-        the payload it has changes nothing that the receiver does or writes down.
+        Nobody: an idle slot, without guard. Who of them is silent because of the payload it has changes nothing that the
+        receiver does or writes down.
         """
-        senders = sorted(waves if active is None else active)
-        for device, wave in waves.items():
-            self._transmitters[device].transmit(wave, cyclic=True)
+        senders = sorted(cues)
+        if cues:
+            self._cast.cue(cues)
         guard = self.guard_samples if senders else 0
         heard = self._receiver.receive(guard + length)
         self.mute()
@@ -158,24 +184,13 @@ class RadioBank:
 
     def mute(self) -> None:
         """Silence every transmitter, even if one of them fails to obey; then report the first failure."""
-        self._each(self._transmitters, lambda radio: radio.mute())
+        self._cast.mute()
 
     def close(self) -> None:
         """Mute and close every radio. Safe to call more than once."""
         if not self._closed:
             self._closed = True
-            self._each((*self._transmitters, self._receiver), lambda radio: radio.close())
-
-    @staticmethod
-    def _each(radios: Sequence[Radio], action: Callable[[Radio], None]) -> None:
-        failure: Exception | None = None
-        for radio in radios:
-            try:
-                action(radio)
-            except Exception as error:  # the others must have their turn first
-                failure = failure or error
-        if failure is not None:
-            raise failure
+            close_all(self._cast, self._receiver)
 
     def __enter__(self) -> RadioBank:
         return self

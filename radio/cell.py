@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from radio.air import Air
+from radio.air import SampledAir
 from radio.bank import RadioBank
+from radio.cast import Cast
 from radio.coherent import CoherentAir
 from radio.energy import EnergyAir
 from radio.errors import InputError
@@ -32,7 +33,7 @@ class Cell:
     """K transmitters and a receiver.
 
     Attributes:
-        transmitters: K radios, one for each device.
+        transmitters: K radios, one for each device, or the cast that they are in elsewhere.
         receiver: the radio that listens.
         rate_sps: of all of them.
         guard_samples: the latest start.
@@ -46,7 +47,7 @@ class Cell:
         on_phase: see `RadioBank`.
     """
 
-    transmitters: Sequence[Radio]
+    transmitters: Sequence[Radio] | Cast
     receiver: Radio
     rate_sps: float
     guard_samples: int
@@ -111,7 +112,7 @@ class Cell:
         window: int = 4096,
         pilot_window: int | None = None,
         truncation: float = 0.1,
-    ) -> Air:
+    ) -> SampledAir:
         """The air of that mode.
 
         Args:

@@ -14,23 +14,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import sounded_state
+from radio.cast import Cast, OwnCast, close_all, own_cast
 from radio.converter import Converter
+from radio.cue import REST, Cue
 from radio.errors import InputError
 from radio.held import HeldTones
 from radio.inversion import check_payloads, plan_inversion
 from radio.marker import mark
 from radio.misalignment import csi_variance, mean_projection
+from radio.modulator import ToneModulator
 from radio.pilot import PilotSettings
 from radio.radio import Radio, clock_epoch
 from radio.slot_check import REFERENCE_LEVEL, Reference, SlotJudge
 from radio.sounding import LOST_COUNT, Sounding, sound_pilots
-from radio.tone import Tone, phasor
+from radio.tone import Tone
 
 COHERENT = Mode("coherent", "complex", ("own", "others", "receiver"), plan_inversion)
 
@@ -52,7 +56,7 @@ class CoherentAir:
     Before that, the noise floor under the tone tells large changes of gain (`floor_change`).
 
     Args:
-        transmitters: K radios, one for each device.
+        transmitters: K radios, one for each device, or the cast that they are in elsewhere, which must hold its tones.
         receiver: the radio that listens; its `clock_samples` is the time base of carrier-offset correction.
         window: samples over which a payload is integrated.
         pilot_window: samples of a pilot (default: `window`).
@@ -78,7 +82,7 @@ class CoherentAir:
 
     def __init__(
         self,
-        transmitters: Sequence[Radio],
+        transmitters: Sequence[Radio] | Cast,
         receiver: Radio,
         *,
         window: int = 4096,
@@ -100,9 +104,6 @@ class CoherentAir:
         hold_samples: int | None = None,
         on_phase: Callable[[int, str], None] | None = None,
     ) -> None:
-        if not transmitters:
-            raise InputError("a coherent air needs at least one transmitter; none was given")
-        self.devices = len(transmitters)
         self.tone = Tone(window)
         self.guard_samples = guard_samples
         self.truncation = truncation
@@ -127,6 +128,12 @@ class CoherentAir:
             max_saturated,
         )
         self.hold_samples = hold_samples
+        radios = transmitters if isinstance(transmitters, Sequence) else []
+        modulator = ToneModulator(self.tone, hold_samples is not None, self.pilots.window, guard_samples)
+        self._cast: Cast = OwnCast(transmitters, modulator) if isinstance(transmitters, Sequence) else transmitters
+        self.devices = self._cast.devices
+        if not self.devices:
+            raise InputError("a coherent air needs at least one transmitter; none was given")
         self._held: HeldTones | None = None
         if hold_samples is not None:
             if hold_samples < 0 or offset_prior_hz > 0.0 or offset_range_hz > 0.0:
@@ -134,13 +141,12 @@ class CoherentAir:
                     f"hold_samples is {hold_samples} with offset_prior_hz {offset_prior_hz} and offset_range_hz "
                     f"{offset_range_hz}; holding needs at least 0 samples and a shared clock (no offsets to correct)"
                 )
-            self._held = HeldTones(transmitters, self.tone, hold_samples + guard_samples)
-        self._transmitters = list(transmitters)
+            self._held = HeldTones(self._cast, hold_samples + guard_samples)
         self._receiver = receiver
         self._on_phase = on_phase
         self._sounded: tuple[int, Sounding] | None = None
         self._closed = False
-        for radio in (*self._transmitters, receiver):
+        for radio in (*radios, receiver):
             radio.mute()
             radio.rate_sps = rate_sps
         receiver.receive_gain_db = receive_gain_db
@@ -153,8 +159,9 @@ class CoherentAir:
             if self._on_phase is not None:
                 self._on_phase(round_index, "sound")
             sounding = sound_pilots(
-                self._transmitters,
+                self._cast,
                 self._receiver,
+                round_index,
                 self.tone,
                 self.pilots,
                 interference=self.judge.interference,
@@ -166,7 +173,7 @@ class CoherentAir:
             raise
         if self._held is None:
             self.mute()
-        elif not sounding.state.quality.all():
+        elif not sounding.state.quality[self._cast.present].all():
             self._held.distrust()
         self._sounded = (round_index, sounding)
         return sounding.state
@@ -196,31 +203,34 @@ class CoherentAir:
         return plan_inversion(state, payload_peak, truncation=self.truncation)
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
-        """One slot for each column of `payloads` (K, P). Muted afterwards, whatever happened.
+        """`receive`, of `payloads` (K, P)."""
+        self._check_open()
+        try:
+            payloads = check_payloads(payloads, plan, self.devices)
+            own_cast(self._cast).load(payloads, plan)
+        except BaseException:
+            self._silence()
+            raise
+        received = self.receive(round_index, payloads.shape[1], plan)
+        return own_cast(self._cast).account(received, self.on_air_samples)
+
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """One slot for each of `scalars` numbers. Muted afterwards, whatever happened.
 
         Held tones run on at weight 0, until `mute` or `close`. An error, InputError included, mutes them as well.
         """
         self._check_open()
         try:
-            return self._aggregate(round_index, payloads, plan)
+            return self._receive(round_index, scalars, plan)
         except BaseException:
             self._silence()
             raise
 
-    def _aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
-        payloads = check_payloads(payloads, plan, self.devices)
+    def _receive(self, round_index: int, count: int, plan: AirPlan) -> Received:
         sounding = sounded_state(round_index, self._sounded)
-        state = sounding.state
-        count, active = payloads.shape[1], plan.active
+        state, active = sounding.state, plan.active
         checked = math.isfinite(self.reference_tolerance)
-        if checked:
-            payloads = np.hstack([payloads, np.full((self.devices, 1), REFERENCE_LEVEL * plan.payload_peak)])
-        wanted = np.where(active, plan.precoders, 0.0)[:, None] * np.where(active[:, None], payloads, 0.0)
-        # Limiting the complex amplitude keeps the waveform a tone; limiting rails would add harmonics.
-        sent = wanted / np.maximum(1.0, np.abs(wanted) / (1.0 + 1e-12))
-        over = np.abs(wanted) > 1.0 + 1e-12
         total, variance, snr_db = np.full(count, np.nan), np.full(count, np.nan), np.full(count, np.nan)
-        slots = 0
         reason = ""
         if sounding.clock_moves or sounding.idle_fault:
             reason = sounding.reason
@@ -229,9 +239,13 @@ class CoherentAir:
         else:
             if self._on_phase is not None:
                 self._on_phase(round_index, "air")
-            for p in range(payloads.shape[1]):
-                slots += 1
-                heard, start = self._slot(sent[:, p], active, sounding)
+            for p in range(count + checked):
+                cue = (
+                    Cue("payload", round_index, p)
+                    if p < count
+                    else Cue("reference", round_index, p, level=REFERENCE_LEVEL)
+                )
+                heard, start = self._slot(cue, active, sounding)
                 clock = self._receiver.clock_samples
                 mark(
                     self._receiver, "payload" if p < count else "reference", clock - heard.size, heard.size,
@@ -267,47 +281,34 @@ class CoherentAir:
             if self._held is None:
                 self.mute()
             else:
-                for k in np.flatnonzero(active):
-                    self._held.weigh(int(k), 0.0)
+                self._cast.cue({int(k): REST for k in np.flatnonzero(active)})
         if reason:
             if self._held is not None:
                 self._held.distrust()
             total[:] = variance[:] = snr_db[:] = np.nan
-        slots = min(slots, count)
-        power = (np.abs(sent[:, :slots]) ** 2).mean(axis=1) if slots else np.zeros(self.devices)
-        with np.errstate(divide="ignore"):
-            power_dbfs = 10.0 * np.log10(power)
         return Received(
             total=total,
             variance=variance,
             snr_db=snr_db,
             erased=bool(reason),
             reason=reason,
-            clipped=(over[:, :slots].sum(axis=1) * (self.guard_samples + self.tone.window)).astype(np.int64),
-            transmit_power_dbfs=power_dbfs,
+            clipped=np.full(self.devices, -1),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
-    def _slot(
-        self, amplitudes: NDArray[np.complex128], active: NDArray[np.bool_], sounding: Sounding
-    ) -> tuple[NDArray[np.complex128], int]:
+    def _slot(self, cue: Cue, active: NDArray[np.bool_], sounding: Sounding) -> tuple[NDArray[np.complex128], int]:
         """All active devices at once, and the instant of the tone at which the window begins.
 
         Each device turns against its own estimated carrier offset; held tones are weighed and run on.
         """
         length = self.guard_samples + self.tone.window
         if self._held is not None:
-            for k in np.flatnonzero(active):
-                self._held.weigh(int(k), complex(amplitudes[k]))
+            self._cast.cue({int(k): cue for k in np.flatnonzero(active)})
             heard = self._receiver.receive(length)
             return heard, (self._receiver.clock_samples - self.tone.window) % self.tone.window
         elapsed = self._receiver.clock_samples - sounding.reference
-        base = self.tone.samples(length)
-        for k in np.flatnonzero(active):
-            wave = amplitudes[k] * base
-            offset_hz = sounding.state.offset_hz[k]
-            if offset_hz != 0.0:
-                wave *= phasor(-offset_hz / self._receiver.rate_sps, length, elapsed)
-            self._transmitters[k].transmit(wave, cyclic=False)
+        turns = -sounding.state.offset_hz / self._receiver.rate_sps
+        self._cast.cue({int(k): replace(cue, turn=float(turns[k]), elapsed=elapsed) for k in np.flatnonzero(active)})
         heard = self._receiver.receive(length)
         self.mute()
         return heard, self.guard_samples
@@ -325,28 +326,13 @@ class CoherentAir:
 
     def mute(self) -> None:
         """Silence every transmitter, even if one of them fails to obey; then report the first failure."""
-        failure: Exception | None = None
-        for radio in self._transmitters:
-            try:
-                radio.mute()
-            except Exception as error:  # the others must be muted first
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        self._cast.mute()
 
     def close(self) -> None:
         """Mute and close every radio. Safe to call more than once."""
-        if self._closed:
-            return
-        self._closed = True
-        failure: Exception | None = None
-        for radio in (*self._transmitters, self._receiver):
-            try:
-                radio.close()
-            except Exception as error:  # the others must be closed first
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        if not self._closed:
+            self._closed = True
+            close_all(self._cast, self._receiver)
 
     def _check_open(self) -> None:
         if self._closed:

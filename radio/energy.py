@@ -22,16 +22,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import RadioBank, sounded_state
+from radio.cue import Cue
 from radio.energy_slot import SlotPower, energy_variance, measure_power
-from radio.equalisation import plan_equal_power, power_dbfs, snr_db
+from radio.equalisation import plan_equal_power, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads
 from radio.mapping import Mapping, MappingName
+from radio.modulator import EnergyModulator
 from radio.outlier import DEVIATIONS, floor_change
-from radio.sequence import random_phases
 from radio.tone import SMALLEST_WINDOW
 
-ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power, uses_per_scalar=2)
+ENERGY = Mode("energy", "magnitude", ("own",), plan_equal_power, uses_per_scalar=2, per_codeword=True)
 
 
 class EnergyAir:
@@ -94,7 +95,7 @@ class EnergyAir:
         self.distortion = 10.0 ** (distortion_dbc / 10.0)
         self.additivity = 10.0 ** (additivity_db / 10.0) - 1.0
         self._bank = bank
-        self._seed = seed
+        bank.equip(EnergyModulator(seed, bank.devices, self.window, self.pilot_window, self.mapping))
         self._sounded: tuple[int, ChannelState] | None = None
         self._fault = ""
         self._noise = 0.0
@@ -126,7 +127,7 @@ class EnergyAir:
             gain_variance=variance / (4.0 * np.where(positive > 0.0, positive, np.inf)),
             offset_hz=np.zeros(self.devices),
             noise_variance=floor,
-            quality=quality & (not self._fault),
+            quality=quality & self._bank.present & (not self._fault),
         )
         self._sounded = (round_index, state)
         return state
@@ -136,9 +137,8 @@ class EnergyAir:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """(K,) unbiased |h|^2, its variance, and whether to trust it."""
         power, quality = np.zeros(self.devices), np.zeros(self.devices, dtype=bool)
-        waves = random_phases(self._seed, self.devices, self.pilot_window, "pilot", round_index)
         for k in range(self.devices):
-            heard = self._bank.slot({k: waves[k]}, self.pilot_window)
+            heard = self._bank.slot({k: Cue("pilot", round_index)}, self.pilot_window)
             if self._bank.fault(heard):
                 continue
             measured = measure_power(heard, floor, 1, self.distortion * float(np.mean(np.abs(heard) ** 2)))
@@ -163,8 +163,8 @@ class EnergyAir:
             return ""
         # Less than full power, for an ADC that is set for likely sums; never a sum that is one device's pilot again.
         share = 0.75 if devices.size == 2 else 0.5
-        waves = random_phases(self._seed, self.devices, self.pilot_window, "together", round_index)
-        heard = self._bank.slot({int(k): math.sqrt(share) * waves[k] for k in devices}, self.pilot_window)
+        cue = Cue("together", round_index, level=math.sqrt(share))
+        heard = self._bank.slot({int(k): cue for k in devices}, self.pilot_window)
         if fault := self._bank.fault(heard):
             return fault
         expected = share * float(power[devices].sum())
@@ -180,26 +180,25 @@ class EnergyAir:
         )
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
-        """A slot for each codeword of each column of `payloads` (K, P), and one of silence."""
+        """`receive`, of `payloads` (K, P)."""
         payloads = check_payloads(payloads, plan, self.devices)
+        self._bank.load(payloads, plan)
+        return self._bank.account(self.receive(round_index, payloads.shape[1], plan), self.window)
+
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """A slot for each codeword of each of `scalars` numbers, and one of silence."""
         state = sounded_state(round_index, self._sounded)
-        slots, count = self.mapping.slots, payloads.shape[1]
-        # (K, P, slots)
-        codewords = self.mapping.encode(np.where(plan.active[:, None], payloads, 0.0) / plan.payload_peak)
-        wanted = np.abs(np.where(plan.active, plan.precoders, 0.0))[:, None, None] * np.sqrt(codewords)
-        sent = np.minimum(wanted, 1.0)
-        total, variance = np.full(count, np.nan), np.full(count, np.nan)
+        total, variance = np.full(scalars, np.nan), np.full(scalars, np.nan)
         active = np.flatnonzero(plan.active)
-        used, reason = 0, ""
+        reason = ""
         if not active.size or not plan.alignment > 0.0:
             reason = "no active device" + (f"; {self._fault}" if self._fault else "")
         else:
             with self._bank.phase(round_index, "air"):
-                for p in range(count):
+                for p in range(scalars):
                     measured = []
-                    for s in range(slots):
-                        used += 1
-                        measured.append(self._slot(round_index, p, s, sent[:, p, s], active, state, plan))
+                    for s in range(self.mapping.slots):
+                        measured.append(self._slot(Cue("payload", round_index, p, s), active, state, plan))
                         reason = reason or measured[-1].fault
                     if reason:
                         break
@@ -207,31 +206,18 @@ class EnergyAir:
                 reason = reason or self._moved(self._bank.slot({}, self.idle_window))
         if reason:
             total[:] = variance[:] = np.nan
-        heard = sent.reshape(self.devices, -1)[:, :used]
-        over = (wanted.reshape(self.devices, -1)[:, :used] > 1.0 + 1e-12).sum(axis=1)
         return Received(
             total=total,
             variance=variance,
             snr_db=snr_db(plan.payload_peak, variance),
             erased=bool(reason),
             reason=reason,
-            clipped=(over * (self._bank.guard_samples + self.window)).astype(np.int64),
-            transmit_power_dbfs=power_dbfs(heard),
+            clipped=np.full(self.devices, -1),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
-    def _slot(
-        self,
-        round_index: int,
-        p: int,
-        s: int,
-        amplitudes: NDArray[np.float64],
-        active: NDArray[np.intp],
-        state: ChannelState,
-        plan: AirPlan,
-    ) -> SlotPower:
-        phases = random_phases(self._seed, self.devices, self.window, "payload", round_index, p, s)
-        waves = {int(k): amplitudes[k] * phases[k] for k in active if amplitudes[k] > 0.0}
-        heard = self._bank.slot(waves, self.window, [int(k) for k in active])
+    def _slot(self, cue: Cue, active: NDArray[np.intp], state: ChannelState, plan: AirPlan) -> SlotPower:
+        heard = self._bank.slot({int(k): cue for k in active}, self.window)
         if fault := self._bank.fault(heard):
             return SlotPower(math.nan, math.nan, fault)
         full = float(active.size) * plan.alignment

@@ -60,9 +60,13 @@ def _alike(active: NDArray[np.bool_], amplitude: float, limits: Limits) -> AirPl
 
 def power_dbfs(amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:
     """(K,) mean power in dB of full scale of what devices sent, (K, slots) amplitudes; -inf when silent."""
-    mean = (amplitudes**2).mean(axis=1) if amplitudes.shape[1] else np.zeros(amplitudes.shape[0])
+    return mean_dbfs((amplitudes**2).mean(axis=1) if amplitudes.shape[1] else np.zeros(amplitudes.shape[0]))
+
+
+def mean_dbfs(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) dB of full scale of mean powers, full-scale tone = 1; -inf when silent."""
     with np.errstate(divide="ignore"):
-        return np.asarray(10.0 * np.log10(mean))
+        return np.asarray(10.0 * np.log10(power))
 
 
 def snr_db(payload_peak: float, variance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,53 +8,29 @@ was not heard sends is not known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from radio.errors import InputError
-from radio.radio import Radio, WeighableRadio
-from radio.tone import Tone
+from radio.cast import Cast
+from radio.radio import Radio
 
 
 class HeldTones:
     """See the module.
 
     Args:
-        radios: K transmitters whose cyclic transmission can be scaled.
-        tone: that each of them sends.
+        cast: K transmitters that hold a tone.
         late_samples: within which the last of them has begun.
-
-    Raises InputError for a radio that cannot scale a running transmission.
     """
 
-    def __init__(self, radios: Sequence[Radio], tone: Tone, late_samples: int) -> None:
-        self._radios: list[WeighableRadio] = []
-        for radio in radios:
-            if not isinstance(radio, WeighableRadio):
-                raise InputError(
-                    "hold is set, but a radio cannot scale a running transmission (`weigh`); unset hold and trigger every "
-                    "start"
-                )
-            self._radios.append(radio)
-        self._tone, self._late = tone, late_samples
+    def __init__(self, cast: Cast, late_samples: int) -> None:
+        self._cast, self._late = cast, late_samples
         self._trusted = False
 
     def ensure(self, receiver: Radio) -> None:
         """Every tone runs, at weight 0. Where they have to be started, `receiver` hears and forgets the latest start."""
-        if self._trusted and all(radio.holding for radio in self._radios):
-            return
-        self._trusted = False
-        for radio in self._radios:
-            radio.mute()
-        for radio in self._radios:
-            radio.transmit(self._tone.samples(self._tone.window), cyclic=True)
-            radio.weigh(0.0)
-        if self._late > 0:
+        anew, self._trusted = not self._trusted, False
+        if self._cast.hold(anew) and self._late > 0:
             receiver.receive(self._late)
         self._trusted = True
 
     def distrust(self) -> None:
         """Something went wrong: the next `ensure` starts all of them."""
         self._trusted = False
-
-    def weigh(self, device: int, value: complex) -> None:
-        self._radios[device].weigh(value)

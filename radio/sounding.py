@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radio.air import ChannelState
+from radio.cast import Cast
+from radio.cue import REST, Cue
 from radio.held import HeldTones
 from radio.marker import mark
 from radio.offset import OffsetEstimate, acquire_offset
@@ -26,6 +28,7 @@ from radio.pilot_check import NO_CLOCK, REMEDY, DevicePilots, Movement, PilotJud
 from radio.radio import Radio, clock_epoch
 from radio.tone import Tone
 
+AWAY = "not here: it is not connected, or has not measured in time"
 LOST_COUNT = "the receiver lost count of its samples, and with it the phase of the tones that were held"
 
 
@@ -101,8 +104,9 @@ class _Captures:
 
 
 def sound_pilots(
-    transmitters: Sequence[Radio],
+    cast: Cast,
     receiver: Radio,
+    round_index: int,
     tone: Tone,
     settings: PilotSettings,
     *,
@@ -113,8 +117,9 @@ def sound_pilots(
     """One slot with everybody off, then the sweeps. Depends on no data.
 
     Args:
-        transmitters: the K devices' radios; muted before and after, unless they hold.
+        cast: the K devices' transmitters; muted before and after, unless they hold.
         receiver: the radio that listens.
+        round_index: for their cues.
         tone: the payload's tone; pilots use its frequency so that a start offset turns both by the same phase.
         settings: see there.
         interference: ratio of residual power to noise beyond which a pilot is not trusted.
@@ -125,8 +130,7 @@ def sound_pilots(
     if held is not None:
         held.ensure(receiver)
     else:
-        for radio in transmitters:
-            radio.mute()
+        cast.mute()
     idle_samples = receiver.receive(tone.window)
     epoch = clock_epoch(receiver)
     mark(receiver, "idle", receiver.clock_samples - tone.window, tone.window)
@@ -144,14 +148,14 @@ def sound_pilots(
         )
         idle_fault = f"interference: with everybody off a carrier is {above:.1f} dB above the noise in the tone's bin"
     dc = idle.dc if abs(idle.dc) ** 2 > 16.0 * noise_variance / tone.window else 0j
-    captures = _sweep(transmitters, receiver, tone, settings, held)
+    captures = _sweep(cast, receiver, round_index, tone, settings, held is not None)
     if receiver.receive_gain_db != receive_gain_db:
         idle_fault = idle_fault or "the receive gain moved while sounding; switch automatic gain control off"
     if held is not None and clock_epoch(receiver) != epoch:
         idle_fault = idle_fault or LOST_COUNT
     reference = receiver.clock_samples
     judge = PilotJudge(settings, tone, idle, noise_variance, interference, distortion, receiver.rate_sps)
-    devices = len(transmitters)
+    devices, present = cast.devices, cast.present
     estimates: list[GainEstimate] = []
     faults: list[str] = []
     change, change_error = np.zeros(devices), np.zeros(devices)
@@ -184,7 +188,9 @@ def sound_pilots(
         estimates.append(estimate)
         images.append(_image(pilots[0], tones[0], noise_variance, noise_limit(1, tone.noise_bins)))
         fault = ""
-        if not finite:
+        if not present[k]:
+            fault = AWAY
+        elif not finite:
             fault = "received samples are not finite"
         elif captures.saturated[k]:
             fault = "ADC saturated in its pilot; lower receive_gain_db"
@@ -235,10 +241,8 @@ def sound_pilots(
     )
 
 
-def _sweep(
-    transmitters: Sequence[Radio], receiver: Radio, tone: Tone, settings: PilotSettings, held: HeldTones | None
-) -> _Captures:
-    devices, guard = len(transmitters), settings.guard_samples
+def _sweep(cast: Cast, receiver: Radio, round_index: int, tone: Tone, settings: PilotSettings, held: bool) -> _Captures:
+    devices, guard = cast.devices, settings.guard_samples
     length = guard + settings.window
     wave = tone.samples(length)
     burst = wave[guard:]
@@ -246,28 +250,23 @@ def _sweep(
     starts = np.empty((devices, settings.repeats), dtype=np.int64)
     tones: list[list[NDArray[np.complex128]]] = [[] for _ in range(devices)]
     saturated = np.zeros(devices, dtype=bool)
+    before: dict[int, Cue] = {}  # whose pilot is over falls silent as the next one begins
     for sweep in range(settings.repeats):
-        for k, radio in enumerate(transmitters):
-            if held is not None:
-                held.weigh(k, 1.0)
-                heard = receiver.receive(length)
-                held.weigh(k, 0.0)
-                begin = receiver.clock_samples - settings.window
-                tones[k].append(tone.samples(settings.window, int(begin) % tone.window))
-            else:
-                radio.transmit(wave, cyclic=False)
-                heard = receiver.receive(length)
-                begin = receiver.clock_samples - settings.window
-                radio.mute()
-                tones[k].append(burst)
+        for k in range(devices):
+            cast.cue(before | {k: Cue("pilot", round_index)})
+            before = {k: REST}
+            heard = receiver.receive(length)
+            begin = receiver.clock_samples - settings.window
+            tones[k].append(tone.samples(settings.window, int(begin) % tone.window) if held else burst)
             starts[k, sweep] = begin
             mark(
                 receiver, "pilot", int(begin) - guard, length,
                 device=k, sweep=sweep, guard_samples=guard, cycles_per_sample=tone.cycles_per_sample,
-                tone_start=int(begin) % tone.window if held is not None else guard,
+                tone_start=int(begin) % tone.window if held else guard,
             )  # fmt: skip
             saturated[k] |= saturated_fraction(heard) > settings.max_saturated
             pilots[k, sweep] = heard[guard:]
+    cast.cue(before)
     return _Captures(pilots, starts, tones, saturated)
 
 

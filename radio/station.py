@@ -35,6 +35,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from radio.cast import Cast
 from radio.cell import EDGE_SAMPLES, Cell
 from radio.errors import InputError
 from radio.pluto.permit import FULL_SCALE_DBM, TransmitPermit
@@ -42,9 +43,9 @@ from radio.pluto.proof import prove_weight
 from radio.pluto.transceiver import START_LAG_S, PlutoRadio, open_radio
 from radio.pluto.tuning import announce_calibration
 from radio.radio import Radio
+from radio.reference import reference_misfit
 
 CRYSTAL_PPM = 25.0  # of a Pluto's own oscillator
-REFERENCE_HZ = 40_000_000  # what stock firmware takes for granted of an external clock
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -77,6 +78,9 @@ class Receiver(_Unit):
 
 
 class Device(_Unit):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = (
+        None  # of its key; default: device-K, K its place
+    )
     transmit_gain_db: Annotated[float, Field(ge=-89.75, le=0)] | None = None  # default: that of [station]
 
 
@@ -128,6 +132,10 @@ class StationFile(_Section):
             twice = [value for value, count in counts.items() if count > 1]
             if twice:
                 raise ValueError(f"{key} = {twice[0]!r} is named more than once; every radio has one role")
+        if twice := [name for name, many in Counter(self.names).items() if many > 1]:
+            raise ValueError(
+                f"name = {twice[0]!r} is that of two devices; device-K is the K-th's, from 0, unless it has another"
+            )
         if self.permit is not None:
             permit, station = self.permit.transmit_permit(), self.station
             try:
@@ -141,6 +149,11 @@ class StationFile(_Section):
                 raise ValueError(str(error)) from None
         return self
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the devices, as `pairzero device` takes them."""
+        return tuple(device.name or f"device-{k}" for k, device in enumerate(self.device))
+
     def transmit_gain_db(self, device: Device) -> float:
         return self.station.transmit_gain_db if device.transmit_gain_db is None else device.transmit_gain_db
 
@@ -153,7 +166,7 @@ class StationFile(_Section):
         """Largest carrier offset between two radios: both crystals at their worst; 0 with one reference."""
         return 0.0 if self.station.clock == "shared" else 2e-6 * self.station.crystal_ppm * self.station.lo_hz
 
-    def cell(self, transmitters: Sequence[Radio], receiver: Radio) -> Cell:
+    def cell(self, transmitters: Sequence[Radio] | Cast, receiver: Radio) -> Cell:
         """These radios with the station's starts, gain and offsets, for the airs; see `radio.cell`."""
         station = self.station
         return Cell(
@@ -181,10 +194,10 @@ class OpenStation:
         """All of them, transmitters first."""
         return (*self.transmitters, self.receiver)
 
-    def cell(self) -> Cell:
-        """For the airs; see `radio.cell`."""
+    def cell(self, cast: Cast | None = None) -> Cell:
+        """For the airs, see `radio.cell`; over transmitters elsewhere where there is a `cast`."""
         receiver = self.receiver if self.listen is None else self.listen(self.receiver)
-        return self.file.cell(self.transmitters, receiver)
+        return self.file.cell(self.transmitters if cast is None else cast, receiver)
 
     def metadata(self) -> dict[str, Any]:
         """For a run's record."""
@@ -235,39 +248,21 @@ def open_station(
     if permit is None and file.permit is not None:
         permit = file.permit.transmit_permit()
     opened: list[PlutoRadio] = []
-
-    def open_unit(unit: _Unit, allowed: TransmitPermit | None) -> PlutoRadio:
-        radio = open_radio(
-            unit.uri or "",
-            serial=unit.serial or "",
-            timeout_s=station.timeout_s,
-            permit=allowed,
-            antenna_gain_dbi=unit.antenna_gain_dbi,
-            cable_loss_db=unit.cable_loss_db,
-            kernel_blocks=station.kernel_blocks,
-            block_samples=station.block_samples,
-            drain=station.drain and isinstance(unit, Receiver),
-        )
-        opened.append(radio)
-        return radio
-
     try:
-        receiver = open_unit(file.receiver, None)
-        devices = [open_unit(device, permit) for device in file.device]
+        opened.append(_open(file, file.receiver, None))
+        for device in file.device:
+            opened.append(_open(file, device, permit))
+        receiver, *devices = opened
         if station.clock == "shared":
             check_one_reference(opened)
         announce_calibration([radio.tuning for radio in devices], station.lo_hz)
         for radio in opened:
-            radio.rate_sps = station.rate_sps
-            radio.lo_hz = station.lo_hz
+            _tune(radio, station)
         receiver.receive_gain_db = station.receive_gain_db
         for device, radio in zip(file.device, devices, strict=True):
             radio.transmit_gain_db = file.transmit_gain_db(device)
-            if coherent and not prove_weight(radio):
-                raise InputError(
-                    f"{radio.uri} (serial {radio.serial}): scaling a running transmission (calibscale, calibphase) does not work "
-                    "on this unit, and coherent mode needs it; see pairzero radio selftest, or take radio.mode = 'energy'"
-                )
+            if coherent:
+                require_weights(radio)
         return OpenStation(file, tuple(devices), receiver, listen)
     except BaseException:
         for radio in opened:
@@ -275,23 +270,71 @@ def open_station(
         raise
 
 
+def open_receiver(file: StationFile) -> PlutoRadio:
+    """The station's receiver alone, tuned; for devices that are processes of their own. Raises as `open_station`."""
+    receiver = _open(file, file.receiver, None)
+    try:
+        _tune(receiver, file.station)
+        receiver.receive_gain_db = file.station.receive_gain_db
+    except BaseException:
+        receiver.close()
+        raise
+    return receiver
+
+
+def open_device(file: StationFile, device: int, permit: TransmitPermit) -> PlutoRadio:
+    """One device's transmitter alone, tuned and silent. Raises as `open_station`."""
+    radio = _open(file, file.device[device], permit)
+    try:
+        announce_calibration([radio.tuning], file.station.lo_hz)
+        _tune(radio, file.station)
+        radio.transmit_gain_db = file.transmit_gain_db(file.device[device])
+    except BaseException:
+        radio.close()
+        raise
+    return radio
+
+
+def require_weights(radio: PlutoRadio) -> None:
+    """Raises InputError for a unit that cannot scale a running transmission, found out in digital loopback."""
+    if not prove_weight(radio):
+        raise InputError(
+            f"{radio.uri} (serial {radio.serial}): scaling a running transmission (calibscale, calibphase) does not work "
+            "on this unit, and coherent mode needs it; see pairzero radio selftest, or take radio.mode = 'energy'"
+        )
+
+
+def _open(file: StationFile, unit: _Unit, permit: TransmitPermit | None) -> PlutoRadio:
+    station = file.station
+    return open_radio(
+        unit.uri or "",
+        serial=unit.serial or "",
+        timeout_s=station.timeout_s,
+        permit=permit,
+        antenna_gain_dbi=unit.antenna_gain_dbi,
+        cable_loss_db=unit.cable_loss_db,
+        kernel_blocks=station.kernel_blocks,
+        block_samples=station.block_samples,
+        drain=station.drain and isinstance(unit, Receiver),
+    )
+
+
+def _tune(radio: PlutoRadio, station: Station) -> None:
+    radio.rate_sps = station.rate_sps
+    radio.lo_hz = station.lo_hz
+
+
 def check_one_reference(radios: Sequence[PlutoRadio]) -> None:
     """Raises InputError if units on one clock believe in different frequencies of it (`xo_correction`): they would tune
     apart. Units that do not tell are passed over."""
-    told = [
-        (radio.unit.name, radio.unit.get_number("xo_correction")) for radio in radios if radio.unit.has("xo_correction")
-    ]
-    values = Counter(value for _, value in told)
-    if len(values) < 2:
-        return
-    apart = 1e6 * (max(values) - min(values)) / REFERENCE_HZ
-    usual = REFERENCE_HZ if REFERENCE_HZ in values else values.most_common(1)[0][0]
-    odd = ", ".join(f"{name} has {value:.0f} Hz" for name, value in told if value != usual)
-    raise InputError(
-        f"xo_correction differs from unit to unit: {odd}, the others {usual:.0f} Hz; on one clock they tune {apart:.3g} ppm "
-        f"apart. Set {REFERENCE_HZ} on all of them (xo_correction = {REFERENCE_HZ} in config.txt, or iio_attr -u URI -d "
-        f"ad9361-phy xo_correction {REFERENCE_HZ}), or take clock = 'free'"
-    )
+    told = [(radio.unit.name, hz) for radio in radios if (hz := reference_hz(radio)) is not None]
+    if misfit := reference_misfit(told):
+        raise InputError(misfit)
+
+
+def reference_hz(radio: PlutoRadio) -> float | None:
+    """What a unit takes its reference clock for; None where it does not tell."""
+    return radio.unit.get_number("xo_correction") if radio.unit.has("xo_correction") else None
 
 
 def load_station(path: Path) -> StationFile:

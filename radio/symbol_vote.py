@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.equalisation import power_dbfs
 from radio.inversion import check_payloads
+from radio.modulator import signs, vote_phases
 from radio.presence import Presence
 from radio.symbol_channel import SymbolChannel
-from radio.vote import UNHEARD, VOTE, decide, detector_reach, signs, vote_phases
+from radio.vote import UNHEARD, VOTE, decide, detector_reach
 
 
 def vote_energies(

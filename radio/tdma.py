@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import RadioBank, sounded_state
-from radio.equalisation import plan_full_scale, power_dbfs, snr_db
+from radio.cue import Cue
+from radio.equalisation import plan_full_scale, snr_db
 from radio.errors import InputError
 from radio.inversion import check_payloads
+from radio.modulator import TdmaModulator, three_tone_amplitude
 from radio.outlier import block_statistics, noise_limit
-from radio.three_tone import PAYLOAD, PILOT, Comb, ThreeTone, estimate_values, pilot_evidence
+from radio.three_tone import PILOT, Comb, ThreeTone, estimate_values, pilot_evidence
 
 TDMA = Mode("tdma", "magnitude", ("own",), plan_full_scale, takes_turns=True)
 
@@ -105,6 +107,7 @@ class TdmaAir:
         self.interference = 10.0 ** (interference_db / 10.0)
         self.distortion = 10.0 ** (distortion_dbc / 10.0)
         self._bank = bank
+        bank.equip(TdmaModulator(self.waveform))
         self._sounded: tuple[int, TdmaSounding] | None = None
         self._idle_fault = ""
 
@@ -123,14 +126,14 @@ class TdmaAir:
             self._idle_fault = self._bank.idle_fault(idle, self.waveform.span(self._bank.rate_sps, self.offset_max_hz))
             floor = self._bank.noise_floor(idle)
             for k in range(self.devices):
-                comb, fault = self._hear(k, 0.0, 1.0, floor)
+                comb, fault = self._hear(k, Cue("pilot", round_index), floor)
                 gains[k], offsets[k] = comb.tones[0] / PILOT, comb.offset_hz
                 pilots[k] = comb.pilot_power
                 if self.offset_max_hz > 0.0:
                     errors[k] = self.waveform.offset_error_hz(comb, rate, floor / window)
                 quality[k] = not fault and not self._idle_fault
         variance = np.full(self.devices, floor / window / PILOT**2)
-        quality &= trusted_pilots(pilots, floor / window, self.min_pilot_ratio)
+        quality &= self._bank.present & trusted_pilots(pilots, floor / window, self.min_pilot_ratio)
         state = ChannelState(gains, variance, offsets, floor, quality)
         self._sounded = (round_index, TdmaSounding(state, np.maximum(pilots - 2.0 * floor / window, 0.0), errors))
         return state
@@ -143,66 +146,63 @@ class TdmaAir:
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
         """Sum of the devices' estimates; see `measure`."""
         payloads = check_payloads(payloads, plan, self.devices)
-        values, variances, reason, slots = self.measure(round_index, payloads, plan)
+        self._bank.load(payloads, plan)
+        return self._bank.account(self.receive(round_index, payloads.shape[1], plan), self.waveform.window)
+
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """Sum of the devices' estimates of `scalars` numbers each, one after another."""
+        values, variances, reason = self._estimates(round_index, scalars, plan)
         active = plan.active
         erased = bool(reason)
-        total = np.full(payloads.shape[1], np.nan) if erased else values[active].sum(axis=0)
-        variance = np.full(payloads.shape[1], np.nan) if erased else variances[active].sum(axis=0)
-        wanted, amplitude = self._amplitudes(payloads, plan)
-        sent = np.clip(wanted, -1.0, 1.0)
-        rms = np.sqrt(2.0 * PILOT**2 + (PAYLOAD * sent) ** 2) * np.where(active, amplitude, 0.0)[:, None]
-        over = np.abs(wanted[:, :slots]) > 1.0 + 1e-12
+        total = np.full(scalars, np.nan) if erased else values[active].sum(axis=0)
+        variance = np.full(scalars, np.nan) if erased else variances[active].sum(axis=0)
         return Received(
             total=total,
             variance=variance,
             snr_db=snr_db(plan.payload_peak, variance),
             erased=erased,
             reason=reason,
-            clipped=(over.sum(axis=1) * (self._bank.guard_samples + self.waveform.window)).astype(np.int64),
-            transmit_power_dbfs=power_dbfs(rms[:, :slots]),
+            clipped=np.full(self.devices, -1),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
     def measure(
         self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], str, int]:
-        """Every device's own estimate: (K, P) payloads, their variance, why they cannot be trusted, scalars begun."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+        """Every device's own estimate: (K, P) payloads, their variance, why they cannot be trusted."""
+        payloads = check_payloads(payloads, plan, self.devices)
+        self._bank.load(payloads, plan)
+        return self._estimates(round_index, payloads.shape[1], plan)
+
+    def _estimates(
+        self, round_index: int, scalars: int, plan: AirPlan
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
         sounding = sounded_state(round_index, self._sounded)
         floor = sounding.state.noise_variance
-        wanted, amplitude = self._amplitudes(payloads, plan)
-        sent = np.clip(wanted, -1.0, 1.0)
-        values, variances = np.full(payloads.shape, np.nan), np.full(payloads.shape, np.nan)
+        values, variances = np.full((2, self.devices, scalars), np.nan)
         if self._idle_fault or not plan.active.any():
             reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
-            return values, variances, reason, 0
+            return values, variances, reason
         with self._bank.phase(round_index, "air"):
-            for p in range(payloads.shape[1]):
+            for p in range(scalars):
                 for k in np.flatnonzero(plan.active):
-                    expected = float(amplitude[k] ** 2 * sounding.pilot_power[k])
-                    comb, fault = self._hear(int(k), float(sent[k, p]), float(amplitude[k]), floor, expected)
+                    amplitude = three_tone_amplitude(plan.precoders[k], plan.payload_peak)
+                    expected = float(amplitude**2 * sounding.pilot_power[k])
+                    comb, fault = self._hear(int(k), Cue("payload", round_index, p), floor, expected)
                     if fault:
-                        return values, variances, f"{fault} (device {k})", p + 1
+                        return values, variances, f"{fault} (device {k})"
                     value, variance = estimate_values(comb.tones, floor / self.waveform.window)
                     # Nobody sends more than 1; a tenth is left to a channel that is not flat over the comb.
                     if abs(float(value)) > 1.1 + 6.0 * float(np.sqrt(variance)):
                         reason = f"interference: a payload of {float(value):+.2f} where at most 1 is sent (device {k})"
-                        return values, variances, reason, p + 1
+                        return values, variances, reason
                     values[k, p] = plan.payload_peak * value
                     variances[k, p] = plan.payload_peak**2 * variance
-        return values, variances, "", payloads.shape[1]
+        return values, variances, ""
 
-    def _amplitudes(
-        self, payloads: NDArray[np.float64], plan: AirPlan
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(K, P) values in payload peaks, and (K,) amplitude of the whole waveform."""
-        return np.where(plan.active[:, None], payloads, 0.0) / plan.payload_peak, np.minimum(
-            np.abs(plan.precoders) * plan.payload_peak, 1.0
-        )
-
-    def _hear(
-        self, device: int, value: float, amplitude: float, floor: float, expected: float | None = None
-    ) -> tuple[Comb, str]:
+    def _hear(self, device: int, cue: Cue, floor: float, expected: float | None = None) -> tuple[Comb, str]:
         """A slot and why it cannot be trusted; `expected` is the pilots' power by sounding, None in sounding itself."""
-        heard = self._bank.slot({device: self.waveform.wave(value, amplitude)}, self.waveform.window)
+        heard = self._bank.slot({device: cue}, self.waveform.window)
         fault = self._bank.fault(heard)
         if fault:
             return Comb(np.zeros(3, dtype=np.complex128), 0.0, 0.0), fault

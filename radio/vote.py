@@ -19,25 +19,16 @@ from scipy.special import gammaln, logsumexp
 
 from radio.air import AirPlan, ChannelState, Mode, Received
 from radio.bank import RadioBank, sounded_state
-from radio.equalisation import plan_votes, power_dbfs
+from radio.cue import Cue
+from radio.equalisation import plan_votes
 from radio.errors import InputError
 from radio.inversion import check_payloads
+from radio.modulator import VoteModulator, vote_bin
 from radio.presence import Presence
-from radio.streams import stream
-from radio.tone import DC_GUARD_BINS, SMALLEST_WINDOW, phasor
+from radio.tone import DC_GUARD_BINS, SMALLEST_WINDOW
 
-VOTE = Mode("vote", "none", ("own",), plan_votes, one_bit=True, uses_per_scalar=2)
+VOTE = Mode("vote", "none", ("own",), plan_votes, one_bit=True, uses_per_scalar=2, per_codeword=True)
 _LEAKAGE_BINS = 2  # of a tone between two bins
-
-
-def signs(payloads: NDArray[np.float64]) -> NDArray[np.float64]:
-    """+1 for values of at least 0, -1 below."""
-    return np.where(payloads >= 0.0, 1.0, -1.0)
-
-
-def vote_phases(seed: int, round_index: int, devices: int, count: int) -> NDArray[np.float64]:
-    """(K, P) public phases of a round's votes; without them two devices of opposite phase would cancel for ever."""
-    return 2.0 * np.pi * stream(seed, "vote phases", round_index).random((devices, count))
 
 
 def posterior(plus: NDArray[np.float64], minus: NDArray[np.float64], noise: float, voters: int) -> NDArray[np.float64]:
@@ -128,7 +119,7 @@ class VoteAir:
         self.distortion = 10.0 ** (distortion_dbc / 10.0)
         self._presence = Presence(2 * self.reach + 1, window)
         self._bank = bank
-        self._seed = seed
+        bank.equip(VoteModulator(seed, bank.devices, window))
         self._sounded: tuple[int, ChannelState] | None = None
         self._idle_fault = ""
 
@@ -147,54 +138,49 @@ class VoteAir:
         floor = self._bank.noise_floor(idle)
         ones = np.ones(self.devices)
         state = ChannelState(
-            ones.astype(np.complex128), np.inf * ones, 0.0 * ones, floor, np.full(self.devices, not self._idle_fault)
+            ones.astype(np.complex128), np.inf * ones, 0.0 * ones, floor, self._bank.present & (not self._idle_fault)
         )
         self._sounded = (round_index, state)
         return state
 
     def aggregate(self, round_index: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
-        """One slot for each column of `payloads` (K, P), whose signs are sent."""
+        """`receive`, of `payloads` (K, P), whose signs are sent."""
         payloads = check_payloads(payloads, plan, self.devices)
-        floor, count = sounded_state(round_index, self._sounded).noise_variance, payloads.shape[1]
+        self._bank.load(payloads, plan)
+        return self._bank.account(self.receive(round_index, payloads.shape[1], plan), self.window)
+
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """One slot for each of `scalars` numbers."""
+        floor = sounded_state(round_index, self._sounded).noise_variance
         active = np.flatnonzero(plan.active)
-        votes = signs(np.where(plan.active[:, None], payloads, 0.0))
-        turn = np.exp(1j * vote_phases(self._seed, round_index, self.devices, count))
-        amplitudes = np.minimum(np.abs(plan.precoders), 1.0)
-        energies = np.full((2, count), np.nan)
+        energies = np.full((2, scalars), np.nan)
         noise = (2 * self.reach + 1) * floor / self.window
-        slots, reason = 0, ""
+        reason = ""
         if self._idle_fault or not active.size:
             reason = "no active device" + (f"; idle slot: {self._idle_fault}" if self._idle_fault else "")
         if not reason:
             with self._bank.phase(round_index, "air"):
-                for p in range(count):
-                    slots += 1
-                    waves = {
-                        int(k): amplitudes[k] * turn[k, p] * phasor(self._bin(votes[k, p]) / self.window, self.window)
-                        for k in active
-                    }
-                    heard = self._bank.slot(waves, self.window)
+                for p in range(scalars):
+                    heard = self._bank.slot({int(k): Cue("payload", round_index, p) for k in active}, self.window)
                     energies[:, p], reason = self._energies(heard, floor)
                     if not reason and not self._presence.hear(energies[:, p].sum(), floor / self.window, active.size):
                         reason = UNHEARD
                     if reason:
                         break
-        nothing = np.full(count, np.nan)
+        nothing = np.full(scalars, np.nan)
         total, variance, snr = (nothing,) * 3 if reason else decide(energies[0], energies[1], noise, active.size)
-        sent = np.repeat(np.where(plan.active, amplitudes, 0.0)[:, None], slots, axis=1)
         return Received(
             total=total,
             variance=variance,
             snr_db=snr,
             erased=bool(reason),
             reason=reason,
-            clipped=np.zeros(self.devices, dtype=np.int64),
-            transmit_power_dbfs=power_dbfs(sent),
+            clipped=np.full(self.devices, -1),
+            transmit_power_dbfs=self.mode.peak_dbfs(plan),
         )
 
     def _bin(self, vote: float) -> int:
-        """Both above DC, so that neither is the image of the other; odd, which whitens quantisation."""
-        return round(self.window * (0.15 if vote > 0.0 else 0.33)) | 1
+        return vote_bin(vote, self.window)
 
     def _energies(self, heard: NDArray[np.complex128], floor: float) -> tuple[NDArray[np.float64], str]:
         """(2,) energies of both detectors in tone powers, noise included; and why they cannot be trusted."""

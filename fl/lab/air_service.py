@@ -3,9 +3,7 @@
 The server starts it (`LabAir`) and asks it, over a pipe, for soundings and sums: `ChannelState` and `Received` are all it
 gets.  Devices hand it their payloads over a link of their own, with their own keys (`AirLink`).
 
-With radios there is no such process: a device's `transmit(slot, values, propose, window_s)` plays the payload at
-`propose.precoder` through its own transmitter inside the window, and the server's `sound` and `aggregate` are those of the
-receiver beside it, with the pilots sent by the devices on a schedule.
+With radios there is no such process: see `fl.lab.device_radio` and `fl.lab.remote_cast`.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ def unpack(kind: type[T], fields: dict[str, Any]) -> T:
 
 
 class Transmitter(Protocol):
-    """How a device gets its payload on the air."""
+    """How a device gets its payload on the simulated air."""
 
     def transmit(self, slot: int, values: NDArray[np.float64], propose: Propose, window_s: float) -> bool:
         """Once; False if it is not certain to have been sent.  Returns within `window_s`."""
@@ -83,19 +81,27 @@ class AirLink:
 
 
 class LabAir:
-    """`radio.air.Air` as the server has it: the process behind it adds up what it never shows.
+    """`radio.air.Receiver` as the server has it: the process behind it adds up what it never shows.
 
     listening  host that devices reach the server at, or `*`
     keys       key folder
     present    (K,) who may take part in the next slot; the others are as good as unheard
+    names      (K) whose link is whose
 
     Raises InputError where the experiment has no such air or the address cannot be had.
     """
 
-    def __init__(self, experiment: Experiment, listening: str, keys: Path, present: Callable[[], NDArray[np.bool_]]):
+    def __init__(
+        self,
+        experiment: Experiment,
+        listening: str,
+        keys: Path,
+        present: Callable[[], NDArray[np.bool_]],
+        names: Callable[[], Sequence[str]],
+    ):
         self.devices = experiment.learning.devices
-        self.mode: Mode = MODES[experiment.radio.mode]
-        self._present = present
+        self._mode = MODES[experiment.radio.mode]
+        self._present, self._names = present, names
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "fl.lab.air_service", str(theirs.fileno())]
@@ -110,16 +116,17 @@ class LabAir:
         self.port: int = opened[0]
         self.on_air_samples: int = opened[1]
 
-    def sound(self, slot: int) -> ChannelState:
-        state = unpack(ChannelState, self._ask("sound", slot))
+    @property
+    def mode(self) -> Mode:
+        return self._mode
+
+    def sound(self, round_index: int) -> ChannelState:
+        state = unpack(ChannelState, self._ask("sound", round_index))
         return replace(state, quality=state.quality & self._present())
 
-    def aggregate_sent(self, slot: int, scalars: int, plan: AirPlan, names: Sequence[str]) -> Received:
-        """What was received of the devices that are active in `plan`; `names` (K) says whose link is whose."""
-        return unpack(Received, self._ask("aggregate", slot, scalars, pack(plan), list(names)))
-
-    def aggregate(self, slot: int, payloads: NDArray[np.float64], plan: AirPlan) -> Received:
-        raise NotImplementedError("the server has no payloads: `aggregate_sent`")
+    def receive(self, round_index: int, scalars: int, plan: AirPlan) -> Received:
+        """What was received of the devices that are active in `plan`, who have sent already."""
+        return unpack(Received, self._ask("receive", round_index, scalars, pack(plan), list(self._names())))
 
     def close(self) -> None:
         self._pipe.close()
@@ -185,13 +192,17 @@ class _Service:
     def sound(self, slot: int) -> dict[str, Any]:
         return pack(self._air.sound(slot))
 
-    def aggregate(self, slot: int, scalars: int, plan: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    def receive(self, slot: int, scalars: int, packed: dict[str, Any], names: list[str]) -> dict[str, Any]:
+        plan = unpack(AirPlan, packed)
         payloads = np.zeros((self._air.devices, scalars))
         for k, name in enumerate(names):
             sent = self._heard.get(name)
             if sent is not None and sent.slot == slot and len(sent.values) == scalars:
                 payloads[k] = sent.values
-        return pack(self._air.aggregate(slot, payloads, unpack(AirPlan, plan)))
+        received = self._air.aggregate(slot, payloads, plan)
+        # What only transmitters know would tell the server how large each of the numbers is.
+        unknown = np.full(self._air.devices, -1)
+        return pack(replace(received, clipped=unknown, transmit_power_dbfs=self._air.mode.peak_dbfs(plan)))
 
     def close(self) -> None:
         self._leaving.set()
@@ -216,7 +227,7 @@ def serve(pipe: Connection) -> None:
             elif words[0] == "sound":
                 answer = service.sound(words[1])
             else:
-                answer = service.aggregate(*words[1:])
+                answer = service.receive(*words[1:])
         except InputError as error:
             fault = str(error)
         pipe.send_bytes(msgspec.msgpack.encode((fault, answer)))

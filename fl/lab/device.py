@@ -1,4 +1,5 @@
-"""One device of a lab: its private data, secret and ledger, its replica, and what carries out `fl.lab.device_state`."""
+"""One device of a lab: its private data, secret and ledger, its replica, its radio, and what carries out
+`fl.lab.device_state`."""
 
 from __future__ import annotations
 
@@ -19,12 +20,14 @@ from fl.estimators.estimator import UNTOUCHED
 from fl.guarantee import guarantee_of
 from fl.lab import device_state as protocol
 from fl.lab.air_service import AirLink, Transmitter
+from fl.lab.device_radio import DeviceRadio
 from fl.lab.facts import facts_of
 from fl.lab.greeting import parse
 from fl.lab.keys import DeviceKeys
 from fl.lab.link import DeviceLink
 from fl.lab.log import Log
 from fl.lab.messages import (
+    Cue,
     Digest,
     Facts,
     MessageError,
@@ -46,6 +49,7 @@ from fl.tasks.task import Task
 from radio.errors import BudgetError, InputError, PairzeroError, StoppedEarly
 
 TURN_S = 0.25  # between two looks at the clock and at Ctrl-C
+ANSWER_S = 0.01  # a payload's cue is answered at a multiple of it: how long a radio takes may depend on the payload
 
 
 @dataclass
@@ -65,14 +69,23 @@ class DeviceProcess:
 
     say         gets lines for a person
     patience_s  how long a server that is away is waited for
+    radio       its own at a station; None where the air is simulated; the caller's to close
     """
 
     def __init__(
-        self, server: str, keys: DeviceKeys, terms: Terms, say: Callable[[str], None], patience_s: float = 3600.0
+        self,
+        server: str,
+        keys: DeviceKeys,
+        terms: Terms,
+        say: Callable[[str], None],
+        patience_s: float = 3600.0,
+        radio: DeviceRadio | None = None,
     ) -> None:
         self._server, self._keys, self._terms, self._say = server, keys, terms, say
         self._patience_s = patience_s
-        self._state = protocol.State(version())
+        self._radio = radio
+        known = ("", None) if radio is None else (radio.serial, radio.tuned)
+        self._state = protocol.State(version(), known[0], radio=known[1])
         self._log = Log()
         self._built: _Built | None = None
         self._transmitter: Transmitter | None = None
@@ -95,7 +108,7 @@ class DeviceProcess:
                     if stop and self._state.order is None:
                         raise KeyboardInterrupt
                     frame = self._link.receive(0.0 if self._state.due else TURN_S)
-                    if connections != self._link.connections:
+                    if connections != self._link.connections or (self._state.until and not self._link.up):
                         connections = self._link.connections
                         self._feed(protocol.Heard(Rejoin()))
                     if frame is not None:
@@ -106,6 +119,8 @@ class DeviceProcess:
                         self._measure(self._state.due)
             return self._finish(self._end)
         finally:
+            if self._radio is not None:
+                self._radio.mute()
             if self._transmitter is not None:
                 self._transmitter.close()
             if self._built is not None:
@@ -152,6 +167,11 @@ class DeviceProcess:
                 return self._release(propose)
             case protocol.Emit(transmit):
                 return self._emit(transmit)
+            case protocol.Perform(cue):
+                return self._perform(cue)
+            case protocol.Look():
+                assert self._radio is not None
+                return protocol.Looked(self._radio.temperature_c)
             case protocol.Apply(entries):
                 self._apply(entries)
             case protocol.Report(position):
@@ -159,15 +179,22 @@ class DeviceProcess:
                 self._link.send(encode(Digest(position, self._built.replica.digest())))
             case protocol.Mute():
                 self._payload = None
+                if self._radio is not None:
+                    self._radio.mute()
             case protocol.Leave():
                 self._end = action
         return None
 
     def _build(self, welcome: Welcome) -> protocol.Built:
+        if self._radio is None and not welcome.air_port:
+            raise InputError("the server's air is a station's; start this device with --station and its station file")
+        if self._radio is not None and welcome.air_port:
+            raise InputError("the server's air is simulated; start this device without --station")
         if self._built is None:
             self._built = self._first(welcome)
-        self._air = f"tcp://{parse(self._server)[0]}:{welcome.air_port}"
-        self._reach_air()
+        if self._radio is None:
+            self._air = f"tcp://{parse(self._server)[0]}:{welcome.air_port}"
+            self._reach_air()
         ledger = self._built.device.ledger
         charged = -1
         if ledger is not None and ledger.enforce:
@@ -190,10 +217,14 @@ class DeviceProcess:
         received = validate(msgspec.json.decode(welcome.experiment), "the server's experiment")
         experiment = on_this_host(received, self._terms)
         guarantee = guarantee_of(experiment)
+        simulated = self._radio is None or self._radio.virtual
         if self._terms.data is not None:
-            check(received, guarantee, self._terms, self._terms.public)
+            check(received, guarantee, self._terms, self._terms.public, simulated=simulated)
         task, public = own_task(experiment, self._terms)
-        check(received, guarantee, self._terms, public, len(task.train) if self._terms.data is not None else None)
+        many = len(task.train) if self._terms.data is not None else None
+        check(received, guarantee, self._terms, public, many, simulated=simulated)
+        if self._radio is not None:
+            self._radio.prepare(experiment, welcome.index)
         replica = session.build_replica(experiment, task)
         device = build_device(
             self._keys.name,
@@ -250,7 +281,7 @@ class DeviceProcess:
                 f"the experiment has {learning.perturbations} and {learning.devices}"
             )
             return protocol.Released(propose.slot, "terms")
-        if self._transmitter is None and not self._reach_air():
+        if self._radio is None and self._transmitter is None and not self._reach_air():
             return protocol.Released(propose.slot, "air")
         try:
             values = self._built.device.release(
@@ -262,8 +293,22 @@ class DeviceProcess:
         except InputError as bad:
             self._say(f"slot {propose.slot}: {bad}")
             return protocol.Released(propose.slot, "terms")
-        self._payload = propose, values
+        if self._radio is None:
+            self._payload = propose, values
+        else:
+            self._radio.load(propose, values)
         return protocol.Released(propose.slot)
+
+    def _perform(self, cue: Cue) -> protocol.Performed:
+        assert self._radio is not None
+        began = time.monotonic()
+        done, started = self._radio.perform(cue)
+        if cue.kind == "payload":
+            spent = time.monotonic() - began
+            time.sleep(ANSWER_S * math.ceil(spent / ANSWER_S) - spent)
+        if self._radio.failure is not None:
+            raise self._radio.failure
+        return protocol.Performed(cue, done, started)
 
     def _emit(self, transmit: Transmit) -> protocol.Transmitted:
         assert self._payload is not None and self._transmitter is not None

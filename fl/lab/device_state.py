@@ -8,6 +8,15 @@
 
 Join, reconnect, restart and late start are this one path.  A slot is charged at most once and transmitted at most once per
 charge, whatever is repeated, delayed or reordered; messages of other slots change nothing.
+
+With a radio (`State.radio`) nothing is sent but at cues:
+
+    hold, start, pilot, together   public; from Opened until Propose
+    payload, reference             from Transmit on, in rising order, so each at most once, while the window lasts
+    rest, mute                     silence, at any time
+
+What a cue has begun ends with the next one, or else by itself: when `LOUD_S` have gone by, when the window ends, when the
+connection does, and before anything is done that takes long.
 """
 
 from __future__ import annotations
@@ -19,6 +28,8 @@ from fl.lab.messages import (
     PROTOCOL,
     Armed,
     Commit,
+    Cue,
+    Cued,
     Declined,
     Facts,
     FromDevice,
@@ -35,17 +46,23 @@ from fl.lab.messages import (
     Rejoin,
     Round,
     Sent,
+    Status,
     Stop,
     Suffix,
     Transmit,
+    Tuned,
     Welcome,
 )
 
 HEARTBEAT_S = 1.0
 JOINING_S = 5.0  # without an answer, after which a device begins again
+LOUD_S = 15.0  # after a cue, without another: the server is slower than that only when something is wrong
+STATUS_S = 10.0  # between two looks at the radio
 
 Stage = Literal["greeting", "building", "joining", "ready", "over"]
-Progress = Literal["opened", "measured", "releasing", "armed"]
+Progress = Literal["opened", "measured", "releasing", "armed", "window"]
+SOUNDING = ("hold", "start", "pilot", "together")
+SILENCE = ("rest", "mute")
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,11 @@ class State:
     order     the open slot, if any; `progress` says how far it has come
     slot      the last one that was opened on this connection; none is opened twice
     charged   the last one of this run in the ledger, -1 for none or where slots may be repeated
+    radio     how the device's own is set; None on the simulated air
+    cue       number of the last cue taken in this slot
+    sent      (scalar, codeword) of the last payload's cue in this slot
+    until     when what is on the air ends by itself; None: nothing is
+    closes    when the window does
     """
 
     version: str
@@ -70,6 +92,12 @@ class State:
     charged: int = -1
     spoke: float = float("-inf")
     since: float = 0.0  # the stage began
+    radio: Tuned | None = None
+    cue: int = 0
+    sent: tuple[int, int] = (-1, -1)
+    until: float | None = None
+    closes: float = 0.0
+    looked: float = float("-inf")  # at the radio
 
     @property
     def due(self) -> Open | None:
@@ -114,7 +142,21 @@ class Transmitted:
     certain: bool = True
 
 
-Event = Heard | Tick | Built | Measured | Released | Transmitted
+@dataclass(frozen=True)
+class Performed:
+    """What `Perform` asked for."""
+
+    cue: Cue
+    done: bool = True
+    started: bool = False
+
+
+@dataclass(frozen=True)
+class Looked:
+    temperature_c: float | None
+
+
+Event = Heard | Tick | Built | Measured | Released | Transmitted | Performed | Looked
 
 
 @dataclass(frozen=True)
@@ -142,6 +184,18 @@ class Emit:
 
 
 @dataclass(frozen=True)
+class Perform:
+    """Send, or be silent, as the cue says."""
+
+    cue: Cue
+
+
+@dataclass(frozen=True)
+class Look:
+    """How warm is the radio?"""
+
+
+@dataclass(frozen=True)
 class Apply:
     """The next entries of the log."""
 
@@ -157,7 +211,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Mute:
-    """Whatever was about to be sent is not."""
+    """Whatever is being sent ends, and what was about to be sent is not."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +222,26 @@ class Leave:
     refused: str = ""
 
 
-Action = Say | Build | Release | Emit | Apply | Report | Mute | Leave
+Action = Say | Build | Release | Emit | Perform | Look | Apply | Report | Mute | Leave
 Step = tuple[State, tuple[Action, ...]]
+_LONG = (Build, Release, Apply, Report, Leave)
 
 
 def step(state: State, event: Event, now: float) -> Step:
     if state.stage == "over":
         return state, ()
+    before = state
+    state, actions = _step(state, event, now)
+    if state.until is not None and (
+        now >= state.until or state.order is not before.order or any(isinstance(a, _LONG) for a in actions)
+    ):
+        # what was to come of it cannot be what it should: the slot is over here
+        ended = state if state.order is not before.order else _idle(state)
+        return replace(ended, until=None), (Mute(), *actions)
+    return state, actions
+
+
+def _step(state: State, event: Event, now: float) -> Step:
     match event:
         case Heard(message):
             return _heard(state, message, now)
@@ -196,6 +263,10 @@ def step(state: State, event: Event, now: float) -> Step:
             return replace(state, progress="armed"), (Say(Armed(slot)),)
         case Transmitted(slot, certain):
             return state, (Say(Sent(slot, certain)),)
+        case Performed(cue, done, started):
+            return state, (Say(Cued(cue.slot, cue.number, done, started)),)
+        case Looked(temperature_c):
+            return state, (Say(Status(temperature_c)),)
 
 
 def _heard(state: State, message: FromServer, now: float) -> Step:
@@ -230,13 +301,17 @@ def _in_round(state: State, message: FromServer, now: float) -> Step:
                 return _ready(state, now)
             if position < state.position or slot <= state.slot:
                 return state, ()
-            return replace(_idle(state), order=message, slot=slot), ()
+            return replace(_idle(state), order=message, slot=slot, cue=0, sent=(-1, -1)), ()
         case Propose(slot) if _at(state, "measured", slot):
             if slot <= state.charged:
                 return _idle(state), (Say(Declined(slot, "charged")),)
             return replace(state, progress="releasing", charged=slot), (Release(message),)
-        case Transmit(slot) if _at(state, "armed", slot):
-            return _idle(state), (Emit(message),)
+        case Transmit(slot, window_s) if _at(state, "armed", slot):
+            if state.radio is None:
+                return _idle(state), (Emit(message),)
+            return replace(state, progress="window", closes=now + window_s), (Say(Cued(slot, 0)),)
+        case Cue() if state.radio is not None:
+            return _cued(state, message, now)
         case Commit(entry):
             if entry.position > state.position:
                 return _ready(state, now)
@@ -244,6 +319,26 @@ def _in_round(state: State, message: FromServer, now: float) -> Step:
         case Pong(length) if length > state.position:
             return _ready(state, now)
     return state, ()
+
+
+def _cued(state: State, cue: Cue, now: float) -> Step:
+    if cue.slot != state.slot or cue.number <= state.cue:
+        return state, ()
+    here = state.order is not None
+    if cue.kind in SILENCE:
+        # silent by itself already: whoever listened has heard only a part
+        state = replace(state, cue=cue.number, until=None)
+        return state, (Perform(cue),) if here else (Mute(), Say(Cued(cue.slot, cue.number, done=False)))
+    if cue.kind in SOUNDING:
+        if not _at(state, "measured", cue.slot):
+            return state, ()
+        until = state.until if cue.kind in ("hold", "start") else now + LOUD_S
+        return replace(state, cue=cue.number, until=until), (Perform(cue),)
+    place = (cue.scalar, cue.codeword)
+    if not _at(state, "window", cue.slot) or now >= state.closes or place <= state.sent:
+        return state, ()
+    until = min(now + LOUD_S, state.closes)
+    return replace(state, cue=cue.number, sent=place, until=until), (Perform(cue),)
 
 
 def _suffix(state: State, length: int, rounds: tuple[Round, ...], now: float) -> Step:
@@ -262,9 +357,10 @@ def _commit(state: State, entry: Round) -> Step:
     if entry.position != state.position:
         return state, ()
     state = replace(_idle(state), position=state.position + 1)
-    if state.position % state.digest_every:
-        return state, (Apply((entry,)),)
-    return state, (Apply((entry,)), Report(state.position))
+    actions: tuple[Action, ...] = (Apply((entry,)),)
+    if state.position % state.digest_every == 0:
+        actions += (Report(state.position),)
+    return state, actions
 
 
 def _tick(state: State, now: float) -> Step:
@@ -274,18 +370,27 @@ def _tick(state: State, now: float) -> Step:
         return state, ()
     if state.stage == "greeting":
         return _greet(state, now)
-    return replace(state, spoke=now), (Say(Ping()),)
+    look: tuple[Action, ...] = ()
+    if (
+        state.radio is not None
+        and state.until is None
+        and state.progress != "window"
+        and now - state.looked >= STATUS_S
+    ):
+        state, look = replace(state, looked=now), (Look(),)
+    return replace(state, spoke=now), (Say(Ping()), *look)
 
 
 def _greet(state: State, now: float) -> Step:
-    muted = (Mute(),) if state.order is not None else ()
-    state = replace(_idle(state), stage="greeting", slot=-1, spoke=now, since=now)
+    # a tone that is held at nothing still leaks a little
+    muted = (Mute(),) if state.order is not None or (state.radio is not None and state.stage == "ready") else ()
+    state = replace(_idle(state), stage="greeting", slot=-1, spoke=now, since=now, until=None)
     return state, (*muted, Say(Hello(PROTOCOL, state.version, state.serial)))
 
 
 def _ready(state: State, now: float) -> Step:
     assert state.facts is not None
-    word = Ready(state.facts, state.position, state.charged)
+    word = Ready(state.facts, state.position, state.charged, state.radio)
     return replace(_idle(state), stage="joining", slot=-1, spoke=now, since=now), (Say(word),)
 
 

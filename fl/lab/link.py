@@ -194,6 +194,11 @@ class DeviceLink:
             self.close()
             raise
 
+    @property
+    def up(self) -> bool:
+        """Whether there is a link just now, as far as is known."""
+        return self._up
+
     def send(self, frame: bytes) -> bool:
         """False, and the frame is dropped, while there is no link or the server does not read."""
         _check(frame, self._largest)

@@ -27,6 +27,7 @@ Number = Annotated[int, Meta(ge=0, le=2**53)]
 Seed = Annotated[int, Meta(ge=0)]  # of 64 bit: what msgpack has room for
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(max_length=128)]
+Positive = Annotated[float, Meta(gt=0, lt=1e12)]
 Reason = Literal["finished", "interrupted", "budget", "error"]
 
 
@@ -55,6 +56,18 @@ class Facts(Struct, frozen=True, forbid_unknown_fields=True):
     model: Sha256
     dtype: Name
     generator: Sha256
+
+
+class Tuned(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a radio is set, which must suit the receiver's.
+
+    reference_hz  what it takes its reference clock for (`xo_correction`); None where it does not tell
+    """
+
+    lo_hz: Positive
+    rate_sps: Positive
+    clock: Literal["shared", "free"]
+    reference_hz: Positive | None = None
 
 
 class Round(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -96,11 +109,12 @@ class Hello(_Message, frozen=True):
 
 class Ready(_Message, frozen=True):
     """The device has checked and built the experiment.  had: entries of the log it has; charged: the last slot of this run
-    in its ledger, -1 for none."""
+    in its ledger, -1 for none; radio: its own, None on the simulated air."""
 
     facts: Facts
     had: Number
     charged: Annotated[int, Meta(ge=-1, le=2**53)] = -1
+    radio: Tuned | None = None
 
 
 class Opened(_Message, frozen=True):
@@ -130,6 +144,25 @@ class Sent(_Message, frozen=True):
     certain: bool = True
 
 
+class Cued(_Message, frozen=True):
+    """A cue (number 0: a Transmit) has been taken.  A payload's is answered at a time that depends on no data.
+
+    done     False: it was not carried out, or not all of it; the device's own terminal says why
+    started  a tone that is held had to be started
+    """
+
+    slot: Number
+    number: Number
+    done: bool = True
+    started: bool = False
+
+
+class Status(_Message, frozen=True):
+    """Of the device's radio; None where it does not tell."""
+
+    temperature_c: Annotated[float, Meta(ge=-273, le=1000)] | None = None
+
+
 class Digest(_Message, frozen=True):
     """SHA-256 of the device's weights after `position` entries of the log."""
 
@@ -145,12 +178,13 @@ class Ping(_Message, frozen=True):
 
 
 class Welcome(_Message, frozen=True):
-    """The experiment as JSON; the device's place in it; where the air is; how often to report a digest, in entries."""
+    """The experiment as JSON; the device's place in it; where the simulated air is, 0 for radios; how often to report a
+    digest, in entries."""
 
     run_id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
     experiment: Annotated[str, Meta(max_length=1 << 18)]
     index: Number
-    air_port: Annotated[int, Meta(ge=1, le=65535)]
+    air_port: Annotated[int, Meta(ge=0, le=65535)]
     digest_every: Annotated[int, Meta(ge=1)]
 
 
@@ -195,10 +229,21 @@ class Propose(_Message, frozen=True):
 
 
 class Transmit(_Message, frozen=True):
-    """Now, for at most `window_s`."""
+    """Now, for at most `window_s`; over a radio, when cues say so."""
 
     slot: Number
     window_s: Annotated[float, Meta(gt=0, le=600)]
+
+
+class Cue(_Message, frozen=True):
+    """`radio.cue.Cue`, for one device; `number` counts them.  It has no room for a value."""
+
+    slot: Number
+    number: Annotated[int, Meta(ge=1, le=2**53)]
+    kind: Literal["hold", "start", "pilot", "together", "payload", "reference", "rest", "mute"]
+    scalar: Annotated[int, Meta(ge=0, le=4096)] = 0
+    codeword: Annotated[int, Meta(ge=0, le=15)] = 0
+    level: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
 
 class Commit(_Message, frozen=True):
@@ -236,8 +281,8 @@ class OnAir(_Message, frozen=True):
     slot: Number
 
 
-FromDevice = Hello | Ready | Opened | Armed | Declined | Sent | Digest | Ping
-FromServer = Welcome | Refused | Suffix | Open | Propose | Transmit | Commit | Pong | Rejoin | Stop
+FromDevice = Hello | Ready | Opened | Armed | Declined | Sent | Cued | Status | Digest | Ping
+FromServer = Welcome | Refused | Suffix | Open | Propose | Transmit | Cue | Commit | Pong | Rejoin | Stop
 Message = FromDevice | FromServer | Payload | OnAir
 
 _encoder = msgspec.msgpack.Encoder()

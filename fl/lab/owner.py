@@ -73,11 +73,18 @@ def own_task(experiment: Experiment, terms: Terms) -> tuple[Task, bool]:
 
 
 def check(
-    experiment: Experiment, guarantee: Guarantee | None, terms: Terms, public: bool, examples: int | None = None
+    experiment: Experiment,
+    guarantee: Guarantee | None,
+    terms: Terms,
+    public: bool,
+    examples: int | None = None,
+    *,
+    simulated: bool = True,
 ) -> None:
     """Raises InputError, naming both sides, where the experiment asks for more than the owner allows.
 
-    examples  how many the owner has, once that is known
+    examples   how many the owner has, once that is known
+    simulated  the air is a process of somebody's, which is handed every number by itself; else a radio of the owner's own
     """
     privacy = experiment.privacy
     if not public:
@@ -116,9 +123,9 @@ def check(
             f"the experiment has privacy.delta = {privacy.delta:g}, but this owner's {examples} examples need one below "
             f"{1.0 / examples:g}: publishing one of them outright could satisfy it"
         )
-    if not public and privacy.threat != "own-noise":
+    if simulated and not public and privacy.threat != "own-noise":
         raise InputError(
-            f"privacy.threat = {privacy.threat!r} with private data on a simulated air: the server's host is handed every "
+            f"privacy.threat = {privacy.threat!r} with private data on a simulated air: its host is handed every "
             "device's number by itself, so nobody else's noise protects it; take part under own-noise"
         )
     if guarantee.charge.noise_multiplier < terms.noise:

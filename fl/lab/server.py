@@ -22,17 +22,20 @@ from fl.lab.greeting import parse
 from fl.lab.keys import load_server
 from fl.lab.link import ServerLink
 from fl.lab.log import Log
-from fl.lab.messages import CHUNK, MOVES, Reason, Welcome
+from fl.lab.messages import CHUNK, MOVES, Reason, Tuned, Welcome
+from fl.lab.remote_cast import RemoteCast
 from fl.lab.server_state import State
 from fl.lab.transport import Hub, LabTransport
 from fl.privacy_facts import CHARGES, facts_of
 from fl.run import Execution, Stop
 from fl.run_folder import RunFolder, version, write_atomic, write_json
+from fl.station import not_used, open_receiver_air
+from fl.station_log import StationLog
 from fl.transport import Transport
 from privacy.accounting import epsilon
 from privacy.facts import OwnerSpent, PrivacyFacts
 from privacy.record_log import encode, read_records
-from radio.air import Air, Mode
+from radio.air import Mode, Receiver
 from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.radio import Radio
 
@@ -77,13 +80,14 @@ class Server(Execution):
         self.setup, self.say = setup, say
         self.link = ServerLink(setup.listen, load_server(setup.keys), say)
         try:
-            super().__init__(folder, journal, stop, quiet)
+            super().__init__(folder, journal, stop, quiet, allow_tx=True)  # whether a device may is its own matter
             self.facts = shared_facts(self.experiment, self.replica)
             self.earlier = self._earlier_charges()
         except BaseException:
             self.link.close()
             raise
         self.hub: Hub | None = None
+        self.tuned: Tuned | None = None
         self.agreed: dict[str, str] = {}
 
     def run(self) -> dict[str, Any]:
@@ -99,19 +103,42 @@ class Server(Execution):
     def _build_devices(self, ledgers: Path) -> list[Device]:
         return []
 
-    def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Air:
-        air = LabAir(self.experiment, parse(self.setup.listen)[0], self.setup.keys, self._present)
-        leaving.callback(air.close)
-        return air
+    def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Receiver:
+        """The simulated air in its process, or the station's receiver with the devices' transmitters at the end of cues."""
+        if self.bench is None:
+            host = parse(self.setup.listen)[0]
+            air = LabAir(self.experiment, host, self.setup.keys, self._present, lambda: self._hub().state.names)
+            leaving.callback(air.close)
+            return air
+        cast = RemoteCast(self.experiment.learning.devices, self._hub)
+        remedy = f". Mend that, then continue with: pairzero server --resume {self.folder.path}"
+        over_radios = open_receiver_air(self.experiment, self.bench.file, cast, listen, remedy)
+        leaving.callback(over_radios.close)
+        station, found = self.bench.file.station, over_radios.metadata()
+        hz = None if found is None else found["receiver"]["xo_correction_hz"]
+        self.tuned = Tuned(station.lo_hz, station.rate_sps, station.clock, hz)
+        log = StationLog(self.folder.path, self.bench.described(self.experiment), not_used(self.experiment), found)
+        leaving.callback(lambda: log.end(over_radios.metadata()))
+        return over_radios
 
     def _present(self) -> NDArray[np.bool_]:
         return self.transport.present()
 
-    def _transport(self, air: Air, leaving: ExitStack) -> Transport:
-        assert isinstance(air, LabAir)
+    def _hub(self) -> Hub:
+        assert self.hub is not None
+        return self.hub
+
+    def _device_names(self) -> list[str]:
+        return [name or f"device {k}" for k, name in enumerate(self._hub().state.names)]
+
+    def _transport(self, air: Receiver, leaving: ExitStack) -> Transport:
         learning, history = self.experiment.learning, self.journal.history
         welcome = Welcome(
-            self.run_id, self.experiment.model_dump_json(), 0, air.port, self.experiment.run.evaluate_every
+            self.run_id,
+            self.experiment.model_dump_json(),
+            0,
+            air.port if isinstance(air, LabAir) else 0,
+            self.experiment.run.evaluate_every,
         )
         log = Log.of(history, read_records(self.folder.path / JOURNAL))
         state = State(
@@ -121,9 +148,10 @@ class Server(Execution):
             self._names(),
             chunk=max(1, min(CHUNK, MOVES // learning.perturbations)),
             length=len(log),
+            radio=self.tuned,
         )
         self.hub = Hub(self.link, state, log, self.replica, self.say, self._named)
-        self.transport = LabTransport(self.experiment, self.hub, air, history)
+        self.transport = LabTransport(self.experiment, self.hub, air, history, cued=self.bench is not None)
         self.say(f"listening at {self.link.endpoint} for {learning.devices} devices")
         self._gather(learning.devices, time.monotonic() + self.setup.wait_s)
         # What was charged and never closed is burned.  Devices that are not here yet see to it themselves.

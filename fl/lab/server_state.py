@@ -6,6 +6,11 @@ A round has three phases.  In each the server asks some devices and waits until 
     arming  Propose  -> Armed | Declined   who has charged and is about to
     air     Transmit -> Sent               who has
 
+Over radios the third is a window of many cues, and cues for pilots come before the second:
+
+    cue     Cue      -> Cued               who has done it
+    window  Transmit -> Cued               whose window is open
+
 `taking` holds who is still in it; whoever reconnects has lost its place in the round.  What is stale, foreign, repeated or
 out of turn changes nothing.
 """
@@ -21,6 +26,7 @@ from fl.lab.messages import (
     PROTOCOL,
     Armed,
     Commit,
+    Cued,
     Declined,
     Digest,
     Facts,
@@ -36,17 +42,26 @@ from fl.lab.messages import (
     Rejoin,
     Round,
     Sent,
+    Status,
     Stop,
+    Tuned,
     Welcome,
 )
+from radio.reference import reference_misfit
 
 HEARTBEAT_S = 1.0
 SILENT_S = 3.0  # after which a connection may be taken over by another with the same key
-PATIENCE_S = {"open": 600.0, "arming": 60.0, "air": 15.0}  # for a first answer
+PATIENCE_S = {"open": 600.0, "arming": 60.0, "air": 15.0, "cue": 10.0, "window": 10.0}  # for a first answer
 GRACE_S = 5.0  # for the rest, once half have answered; or three times as long as those took
 
-Kind = Literal["open", "arming", "air"]
-_ANSWERS: dict[Kind, tuple[type, ...]] = {"open": (Opened,), "arming": (Armed, Declined), "air": (Sent,)}
+Kind = Literal["open", "arming", "air", "cue", "window"]
+_ANSWERS: dict[Kind, tuple[type, ...]] = {
+    "open": (Opened,),
+    "arming": (Armed, Declined),
+    "air": (Sent,),
+    "cue": (Cued,),
+    "window": (Cued,),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,7 @@ class Member:
     joined  it has the whole log and gets what is added
     late    it has missed a deadline and said nothing since: not asked again until it speaks
     spent   its budget is
+    serial, temperature_c  of its radio, as far as it has said
     """
 
     index: int
@@ -65,21 +81,28 @@ class Member:
     joined: bool = False
     late: bool = False
     spent: bool = False
+    serial: str = ""
+    temperature_c: float | None = None
 
 
 @dataclass(frozen=True)
 class Phase:
+    """number: of the cue that is to be answered; started: somebody's tone was."""
+
     kind: Kind
     slot: int
     waiting: frozenset[str]
     asked: int
     began: float
     deadline: float
+    number: int = 0
+    started: bool = False
 
 
 @dataclass(frozen=True)
 class State:
-    """names: device of each place in the experiment, "" while it is free; charged: last slot in any device's ledger."""
+    """names: device of each place in the experiment, "" while it is free; charged: last slot in any device's ledger;
+    radio: the receiver, None on the simulated air."""
 
     welcome: Welcome  # for place 0
     facts: Facts
@@ -93,6 +116,7 @@ class State:
     charged: int = -1
     ended: Reason | None = None
     beat: float = 0.0
+    radio: Tuned | None = None
 
     @property
     def present(self) -> frozenset[str]:
@@ -130,6 +154,7 @@ class Ask:
     kind: Kind
     slot: int
     messages: Mapping[str, FromServer]
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,8 +207,8 @@ def step(state: State, event: Event, now: float) -> Step:
             return _gone(state, peer), ()
         case Tick():
             return _tick(state, now)
-        case Ask(kind, slot, messages):
-            return _ask(state, kind, slot, messages, now)
+        case Ask():
+            return _ask(state, event, now)
         case Close(entry):
             state = replace(state, length=entry.position + 1, phase=None, taking=frozenset())
             return state, _to_all(state, Commit(entry))
@@ -214,8 +239,10 @@ def _heard(state: State, peer: bytes, device: str, message: FromDevice, now: flo
             return state, (Send(peer, Pong(state.length)),)
         case Digest(position, digest) if member.joined and position <= state.length:
             return state, (Check(device, position, digest),)
-        case Opened() | Armed() | Declined() | Sent():
+        case Opened() | Armed() | Declined() | Sent() | Cued():
             return _answer(state, device, message, now), ()
+        case Status(temperature_c):
+            return _with(state, device, replace(state.members[device], temperature_c=temperature_c)), ()
     return state, ()
 
 
@@ -239,7 +266,7 @@ def _hello(state: State, peer: bytes, device: str, hello: Hello, now: float) -> 
         reason = f"a device with the key of {device} is connected already; stop one of the two"
         return state, (Send(old.peer, Pong(state.length)), Send(peer, Refused(reason, final=False)))
     names = (*state.names[:index], device, *state.names[index + 1 :])
-    state = _with(replace(_out(state, device), names=names), device, Member(index, peer, now))
+    state = _with(replace(_out(state, device), names=names), device, Member(index, peer, now, serial=hello.serial))
     welcome = state.welcome
     message = Welcome(welcome.run_id, welcome.experiment, index, welcome.air_port, welcome.digest_every)
     return state, (Send(peer, message),)
@@ -253,6 +280,9 @@ def _ready(state: State, device: str, ready: Ready) -> Step:
         if theirs != ours:
             lost = _with(_out(state, device), device, replace(member, peer=None, joined=False))
             return lost, _refuse(member.peer, f"the {what} of {device} is {theirs}, the server's is {ours}")
+    if misfit := _misfit(device, ready.radio, state.radio):
+        lost = _with(_out(state, device), device, replace(member, peer=None, joined=False))
+        return lost, _refuse(member.peer, misfit)
     if ready.had > state.length:
         lost = _with(_out(state, device), device, replace(member, peer=None, joined=False))
         return lost, _refuse(
@@ -268,12 +298,33 @@ def _ready(state: State, device: str, ready: Ready) -> Step:
     return replace(state, charged=max(state.charged, ready.charged)), tuple(actions)
 
 
-def _answer(state: State, device: str, message: Opened | Armed | Declined | Sent, now: float) -> State:
+def _misfit(device: str, theirs: Tuned | None, ours: Tuned | None) -> str:
+    """Why a device's radio does not suit the receiver, or ""."""
+    if ours is None:
+        return "" if theirs is None else "the server's air is simulated; start the device without --station"
+    if theirs is None:
+        return f"the server's air is a station's, and {device} has no radio; start the device with --station"
+    for what in ("lo_hz", "rate_sps", "clock"):
+        if getattr(theirs, what) != getattr(ours, what):
+            return (
+                f"the station file of {device} has {what} = {getattr(theirs, what)!r}, the server's "
+                f"{getattr(ours, what)!r}; give both the same file"
+            )
+    if ours.clock == "free" or ours.reference_hz is None or theirs.reference_hz is None:
+        return ""
+    return reference_misfit([("the receiver", ours.reference_hz), (device, theirs.reference_hz)])
+
+
+def _answer(state: State, device: str, message: Opened | Armed | Declined | Sent | Cued, now: float) -> State:
     phase = state.phase
     if phase is None or device not in phase.waiting or message.slot != phase.slot:
         return state
     if not isinstance(message, _ANSWERS[phase.kind]):
         return state
+    if isinstance(message, Cued):
+        if message.number != phase.number:
+            return state
+        phase = replace(phase, started=phase.started or message.started)
     waiting = phase.waiting - {device}
     deadline = phase.deadline
     if 2 * len(waiting) <= phase.asked:
@@ -281,7 +332,7 @@ def _answer(state: State, device: str, message: Opened | Armed | Declined | Sent
     state = replace(state, phase=replace(phase, waiting=waiting, deadline=deadline))
     if isinstance(message, Declined):
         return _with(state, device, replace(state.members[device], spent=message.reason == "budget"))
-    if isinstance(message, Sent) and not message.certain:
+    if (isinstance(message, Sent) and not message.certain) or (isinstance(message, Cued) and not message.done):
         return state
     return replace(state, taking=state.taking | {device})
 
@@ -305,12 +356,13 @@ def _tick(state: State, now: float) -> Step:
     return replace(state, beat=now), _to_all(state, Pong(state.length))
 
 
-def _ask(state: State, kind: Kind, slot: int, messages: Mapping[str, FromServer], now: float) -> Step:
-    able = state.present if kind == "open" else state.taking
-    asked = frozenset(messages) & able
-    phase = Phase(kind, slot, asked, len(asked), now, now + PATIENCE_S[kind])
-    sends = tuple(Send(peer, messages[name]) for name in sorted(asked) if (peer := state.members[name].peer))
-    return replace(state, phase=phase, taking=frozenset()), sends
+def _ask(state: State, ask: Ask, now: float) -> Step:
+    able = state.present if ask.kind == "open" else state.taking
+    asked = frozenset(ask.messages) & able
+    phase = Phase(ask.kind, ask.slot, asked, len(asked), now, now + PATIENCE_S[ask.kind], ask.number)
+    sends = tuple(Send(peer, ask.messages[name]) for name in sorted(asked) if (peer := state.members[name].peer))
+    # a cue is for some; who has none stays in the round
+    return replace(state, phase=phase, taking=state.taking - asked if ask.kind == "cue" else frozenset()), sends
 
 
 def _with(state: State, device: str, member: Member) -> State:

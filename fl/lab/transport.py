@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from fl.config import Experiment
 from fl.journal import History
 from fl.lab import server_state as protocol
-from fl.lab.air_service import LabAir
 from fl.lab.link import ServerLink
 from fl.lab.log import Log
 from fl.lab.messages import FromServer, MessageError, Open, Propose, Reason, Suffix, Transmit, encode, from_device
@@ -21,11 +20,13 @@ from fl.order import RoundOrder
 from fl.replica import Replica
 from fl.transport import Truth
 from fl.update import RoundUpdate
-from radio.air import AirPlan, Received
+from radio.air import AirPlan, Received, Receiver
 from radio.errors import BudgetError, InputError
 
 TURN_S = 0.1  # between two looks at the clock and at Ctrl-C
 WINDOW_S = 5.0  # a device may take to get its payload on the simulated air
+CUE_S = 2.0  # a slot over radios takes tens of milliseconds; a lost unit is looked for
+LONGEST_WINDOW_S = 600.0
 DIGESTS_S = 60.0  # for the last digests: a device that is alive and slow must not miss the end
 
 
@@ -52,9 +53,11 @@ class Hub:
         self._digests: dict[int, str] = {}
         self._agreed: dict[str, int] = {}
 
-    def ask(self, kind: protocol.Kind, slot: int, messages: Mapping[str, FromServer]) -> frozenset[str]:
+    def ask(
+        self, kind: protocol.Kind, slot: int, messages: Mapping[str, FromServer], number: int = 0
+    ) -> frozenset[str]:
         """Put a question to devices and wait; who is in the round then."""
-        self.feed(protocol.Ask(kind, slot, messages))
+        self.feed(protocol.Ask(kind, slot, messages, number))
         while not self.state.settled:
             self.turn()
         return self.state.taking
@@ -143,15 +146,17 @@ class Hub:
 class LabTransport:
     """Devices that are processes of their own.  Whoever is late, lost or without budget is left out of the round.
 
+    air      simulated, in a process of its own, or the receiver beside this server
+    cued     whether payloads are sent at the air's cues, over radios; else at Transmit
     charged  device -> slot -> charges, as the devices have said; their ledgers rule
     """
 
-    def __init__(self, experiment: Experiment, hub: Hub, air: LabAir, history: History) -> None:
+    def __init__(self, experiment: Experiment, hub: Hub, air: Receiver, history: History, cued: bool) -> None:
         self.devices = experiment.learning.devices
         self.probe = hub.replica.probe
         self.transmitted = np.zeros(self.devices, bool)
         self.charged: dict[str, dict[int, int]] = {}
-        self._hub, self._air, self._history = hub, air, history
+        self._hub, self._air, self._history, self._cued = hub, air, history, cued
         privacy = experiment.privacy
         self._may_miss = self.devices if privacy.threat == "own-noise" else privacy.dropouts
         self._order: RoundOrder | None = None
@@ -185,13 +190,22 @@ class LabTransport:
             return self._erased(
                 order, f"{len(armed)} of {active} devices were ready, fewer than the threat model allows"
             )
-        sent = self._hub.ask("air", order.slot, dict.fromkeys(armed, Transmit(order.slot, WINDOW_S)))
-        if unknown := sorted(armed - sent):
+        sent = self._transmit(order, armed)
+        if not self._cued and (unknown := sorted(armed - sent)):
             return self._erased(order, f"whether {', '.join(unknown)} transmitted is not known")
+        if len(sent) < active - self._may_miss:
+            return self._erased(order, f"{len(sent)} of {active} devices were left for the air")
         self.transmitted = plan.active & self._mask(sent)
-        return self._air.aggregate_sent(
-            order.slot, order.perturbations, replace(plan, active=self.transmitted), self._hub.state.names
+        return self._air.receive(order.slot, order.perturbations, replace(plan, active=self.transmitted))
+
+    def _transmit(self, order: RoundOrder, armed: frozenset[str]) -> frozenset[str]:
+        """Who has transmitted, or over radios is ready to: nobody has before its cue."""
+        if not self._cued:
+            return self._hub.ask("air", order.slot, dict.fromkeys(armed, Transmit(order.slot, WINDOW_S)))
+        window_s = min(
+            LONGEST_WINDOW_S, WINDOW_S + CUE_S * self._air.mode.channel_uses(order.perturbations, len(armed))
         )
+        return self._hub.ask("window", order.slot, dict.fromkeys(armed, Transmit(order.slot, window_s)))
 
     @property
     def all_spent(self) -> bool:

@@ -183,13 +183,14 @@ def device_rows(air: AirLog) -> list[dict[str, str]]:
     power_dbfs = mean_power_db(air.power_dbfs, [slice(None)])[0] if air.power_dbfs.shape[1] else np.full(many, math.nan)
     rows = []
     for k in range(many):
+        clipped = air.clipped[:, k] if k < air.clipped.shape[1] else np.zeros(0)
         gains = air.gain_db[:, k][np.isfinite(air.gain_db[:, k])] if k < air.gain_db.shape[1] else np.zeros(0)
         rows.append(
             {
                 "device": str(k),
                 "active": percent(air.active[:, k].mean()),
                 "power": minus(f"{power_dbfs[k]:.1f}") if math.isfinite(power_dbfs[k]) else "silent",
-                "clipped": f"{int(np.nansum(air.clipped[:, k])):,}" if k < air.clipped.shape[1] else ABSENT,
+                "clipped": f"{int(np.nansum(clipped)):,}" if np.isfinite(clipped).any() else ABSENT,
                 "gain": minus(f"{gains.mean():.1f}") if len(gains) else ABSENT,
             }
         )

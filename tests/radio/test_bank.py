@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from radio.bank import RadioBank
+from radio.cue import Cue
 from radio.errors import InputError
 from radio.fading import Fading
 from radio.loopback import LoopbackRadio
 from radio.medium import Medium
+from radio.modulator import TdmaModulator
+from radio.three_tone import ThreeTone
 
 
 class Stubborn(LoopbackRadio):
@@ -27,9 +30,10 @@ def bench(devices: int = 2, **settings) -> tuple[Medium, list[Stubborn], RadioBa
 
 def test_a_slot_leaves_silence_behind_and_drops_its_guard() -> None:
     medium, _, bank = bench(guard_samples=100)
+    bank.equip(TdmaModulator(ThreeTone(64)))
     clock = medium.clock
     with bank.phase(0, "sound"):
-        assert bank.slot({0: np.ones(64, dtype=complex)}, 256).shape == (256,)
+        assert bank.slot({0: Cue("pilot")}, 256).shape == (256,)
         assert medium.clock == clock + 356 and medium.on_air == ()
         assert bank.slot({}, 256).shape == (256,) and medium.clock == clock + 612  # nobody: nothing to wait for
 

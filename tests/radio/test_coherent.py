@@ -324,7 +324,7 @@ def test_every_transmitter_is_muted_when_anything_fails() -> None:
 def test_context_manager_closes_on_an_exception_of_its_user() -> None:
     medium, air = fragile_bench(captures=0)
     with pytest.raises(KeyboardInterrupt), air:
-        air._transmitters[0].transmit(np.ones(8, dtype=np.complex128), cyclic=True)
+        air._cast._radios[0].transmit(np.ones(8, dtype=np.complex128), cyclic=True)
         raise KeyboardInterrupt
     assert medium.on_air == ()
     with pytest.raises(InputError, match="closed"):
@@ -400,7 +400,7 @@ def test_silence_before_and_after_every_call() -> None:
     assert medium.on_air == ()
     air.aggregate(0, np.ones((3, 2)), plan)
     assert medium.on_air == ()
-    air._transmitters[1].transmit(np.ones(8, dtype=np.complex128), cyclic=True)
+    air._cast._radios[1].transmit(np.ones(8, dtype=np.complex128), cyclic=True)
     air.close()
     air.close()
     assert medium.on_air == ()

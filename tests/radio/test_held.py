@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from radio.cast import OwnCast
 from radio.coherent import CoherentAir
 from radio.errors import InputError
 from radio.fading import Fading
 from radio.held import HeldTones
 from radio.loopback import LoopbackRadio
 from radio.medium import Medium
+from radio.modulator import ToneModulator
 from radio.tone import Tone
 
 
@@ -33,17 +35,17 @@ class Counting(LoopbackRadio):
 def bench(devices: int = 3) -> tuple[list[Counting], LoopbackRadio, HeldTones]:
     medium = Medium(Fading(devices, 3, "static"), 3, noise_variance=1e-6)
     radios = [Counting(medium, k) for k in range(devices)]
-    return radios, LoopbackRadio(medium), HeldTones(radios, Tone(128), 50)
+    return radios, LoopbackRadio(medium), HeldTones(OwnCast(radios, ToneModulator(Tone(128))), 50)
 
 
 def test_one_start_and_one_wait_serve_many_rounds() -> None:
     radios, receiver, held = bench()
     for _ in range(5):
         held.ensure(receiver)
-        held.weigh(1, 0.5j)
+        radios[1].weigh(0.5j)
         heard = receiver.receive(128)
         assert np.abs(heard).mean() == pytest.approx(0.5, rel=0.01)
-        held.weigh(1, 0.0)
+        radios[1].weigh(0.0)
         assert np.abs(receiver.receive(128)).max() < 0.01
     assert [radio.starts for radio in radios] == [1, 1, 1]
     assert receiver.clock_samples == 50 + 10 * 128

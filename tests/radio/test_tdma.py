@@ -52,7 +52,7 @@ def test_free_running_radios_with_late_starts_are_measured_one_by_one() -> None:
     for t in range(4):
         plan = air.mode.plan(air.sound(t), 1.0, truncation=0.05)
         payloads = stream(3, "payloads", t).uniform(-1, 1, (4, 2))
-        values, variances, reason, _ = air.measure(t, payloads, plan)
+        values, variances, reason = air.measure(t, payloads, plan)
         assert not reason
         np.testing.assert_allclose(values, payloads, atol=0.02)
         assert np.sqrt(variances).max() < 0.01

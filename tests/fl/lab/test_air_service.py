@@ -16,9 +16,10 @@ from fl.lab import keys
 from fl.lab.air_service import AirLink, LabAir, pack, unpack
 from fl.lab.messages import Propose
 from fl.session import build_air
-from radio.air import ChannelState, Received
+from radio.air import ChannelState
 from radio.errors import InputError
 
+NAMES = [f"device-{k}" for k in range(3)]
 PROPOSE = Propose(5, 3, 0.0, (1.0, 0.0), 1.0)
 
 
@@ -37,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def air(experiment: Experiment, folder: Path) -> Iterator[LabAir]:
-    made = LabAir(experiment, "127.0.0.1", folder, lambda: np.array([True, True, False]))
+    made = LabAir(experiment, "127.0.0.1", folder, lambda: np.array([True, True, False]), lambda: NAMES)
     yield made
     made.close()
 
@@ -61,18 +62,18 @@ def test_sums_are_those_of_the_air(air: LabAir, experiment: Experiment, folder: 
 
     plan = air.mode.plan(found, 10.0)
     payloads: NDArray[np.float64] = np.array([[1.25], [-0.5], [0.0]])
-    names = [f"device-{k}" for k in range(3)]
     for k in range(2):
-        link = AirLink(f"tcp://127.0.0.1:{air.port}", keys.load_device(folder, names[k]))
+        link = AirLink(f"tcp://127.0.0.1:{air.port}", keys.load_device(folder, NAMES[k]))
         assert link.transmit(4, payloads[k] + 7.0, PROPOSE, 30.0)  # of another slot: not in the sum
         assert link.transmit(5, payloads[k], PROPOSE, 30.0)
         link.close()
-    got = air.aggregate_sent(5, 1, plan, names)
-    assert isinstance(got, Received)
-    same(got, reference.aggregate(5, payloads, plan))
+    got, there = air.receive(5, 1, plan), reference.aggregate(5, payloads, plan)
+    # how loud each of them was, and whether it was limited, is not for the server
+    assert (got.clipped == -1).all() and got.transmit_power_dbfs[0] >= there.transmit_power_dbfs[0]
+    same(replace(got, clipped=there.clipped, transmit_power_dbfs=there.transmit_power_dbfs), there)
 
 
 def test_a_fault_of_the_air_is_explained(experiment: Experiment, folder: Path) -> None:
     nowhere = folder / "missing"
     with pytest.raises(InputError, match="keys init"):
-        LabAir(experiment, "127.0.0.1", nowhere, lambda: np.ones(3, bool))
+        LabAir(experiment, "127.0.0.1", nowhere, lambda: np.ones(3, bool), lambda: NAMES)
