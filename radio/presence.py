@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import gamma
+from scipy.special import gammaln, xlogy
 
 from radio.outlier import MEDIAN_DEGREES
 
@@ -65,7 +65,9 @@ class Presence:
         energy = min(max(energy / noise, 1e-9), _MOST) if noise > 0.0 else _MOST if energy > 0.0 else 1e-9
         mean = self._noise + self._signals
         spread = self._noise_variance + 2.0 * self._signals + self._signals**2 * (1.0 + 1.0 / voters) / 2.0
-        log = gamma.logpdf(energy, mean**2 / spread, scale=spread / mean)
+        shape, scale = mean**2 / spread, spread / mean
+        # what scipy.stats.gamma.logpdf says, without its second of imports at every start of a command
+        log = xlogy(shape - 1.0, energy / scale) - energy / scale - gammaln(shape) - np.log(scale)
         silent, heard = self._odds[0], self._odds[1:]
         before = np.empty_like(self._odds)
         before[0] = silent * (1.0 - CHANGES) + CHANGES * heard.sum()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,27 +10,18 @@ from typing import Any
 
 import pytest
 
+from bench.forks import Forks, Process
+from bench.toy import toy_model
 from fl.config import Experiment, validate
-from fl.journal import NAME
 from privacy.record_log import read_records
 
-ROOT = Path(__file__).parents[2]
+LONG = 12  # rounds of the longer runs of processes
 Make = Callable[..., Experiment]
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face folder: OPT of width 32 with two layers and a byte-level BPE of 600 tokens, fresh weights."""
-    from fl.corpus import train_tokenizer
-    from fl.pretrain import Recipe, build
-    from fl.tasks.registry import load_task
-
-    task = load_task("reviews", seed=5, devices=1, train_examples=300)
-    tokenizer = train_tokenizer((e.text + option for e in task.train for option in task.options), 600)
-    folder = tmp_path_factory.mktemp("tiny-opt")
-    build(Recipe(width=32, layers=2, heads=2, positions=128, vocabulary=len(tokenizer))).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return toy_model(tmp_path_factory.mktemp("tiny-opt"))
 
 
 def settings(model: Path) -> dict[str, dict[str, Any]]:
@@ -123,76 +110,26 @@ def pairzero(
     return call
 
 
-class Command:
-    """A `pairzero` command in a process of its own, which may be sent signals."""
-
-    def __init__(self, server: subprocess.Popen[str], log: Path, words: tuple[str | Path, ...]) -> None:
-        self._server, self._log = server, log
-        assert server.stdin is not None
-        server.stdin.write(json.dumps({"words": list(map(str, words)), "log": str(log)}) + "\n")
-        server.stdin.flush()
-        self.pid = self._answer()
-        self.code: int | None = None
-
-    def _answer(self) -> int:
-        assert self._server.stdout is not None
-        return int(self._server.stdout.readline())
-
-    def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def wait(self) -> int:
-        """Exit code; minus the signal's number if one killed it."""
-        if self.code is None:
-            self.code = self._answer()
-            self._server.stdin.write("\n")  # type: ignore[union-attr]
-            self._server.stdin.flush()  # type: ignore[union-attr]
-        return self.code
-
-    def until(self, run: Path, rounds: int) -> None:
-        """Return when the run that this command carries out has committed so many rounds."""
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            if (run / NAME).is_file() and (run / NAME).read_bytes().count(b'"type":"round"') >= rounds:
-                return
-            time.sleep(0.002)
-        raise AssertionError(f"{run} did not get to round {rounds}: {self.printed}")
-
-    @property
-    def printed(self) -> str:
-        return self._log.read_text(encoding="utf-8")
-
-
 @pytest.fixture(scope="session")
-def command_server(make_experiment: Make, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """`command_server.py`: has imported everything once and forks a process for every command."""
-    warm = tmp_path_factory.mktemp("server") / "experiment.toml"
-    warm.write_text(make_experiment().to_toml(), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("command_server.py")), str(warm)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as server:
-        yield server
-        assert server.stdin is not None
-        server.stdin.close()
+def forks(make_experiment: Make, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Has imported everything once and forks a process for every command."""
+    folder = tmp_path_factory.mktemp("forks")
+    warm = [folder / f"{rounds}.toml" for rounds in (6, LONG)]
+    for file in warm:
+        file.write_text(make_experiment({"learning.rounds": int(file.stem)}).to_toml(), encoding="utf-8")
+    with Forks(warm) as started:
+        yield started
 
 
 @pytest.fixture
-def start(command_server: subprocess.Popen[str], tmp_path: Path) -> Iterator[Callable[..., Command]]:
-    """`start("run", "e.toml")` begins a command in another process; one at a time."""
-    started: list[Command] = []
+def start(forks: Forks, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """`start("run", "e.toml")` begins a command in a process of its own, which may be sent signals."""
+    started: list[Process] = []
 
-    def begin(*words: str | Path) -> Command:
-        command = Command(command_server, tmp_path / f"printed-{len(started)}.txt", words)
-        started.append(command)
-        return command
+    def begin(*words: str | Path) -> Process:
+        started.append(forks.start(words, tmp_path / f"printed-{len(started)}.txt"))
+        return started[-1]
 
     yield begin
     for command in started:
-        if command.code is None:
-            command.signal(9)
-            command.wait()
+        command.end()

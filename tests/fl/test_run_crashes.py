@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.forks import until_committed
 from fl.device import Device
 from fl.diagnostics import Diagnostics
 from fl.export import replay_run
@@ -50,9 +51,9 @@ def test_a_reproducible_run_killed_again_and_again_ends_bit_identical(make_exper
     kills = 0
     for rounds in (0, 0, 7, 8, 19):
         command = start("run", file, "--resume", run) if not (run / NAME).exists() else start("run", "--resume", run)
-        command.until(run, rounds)
+        until_committed(run, rounds, [command])
         time.sleep(moments.uniform(0, 0.05))
-        command.signal(signal.SIGKILL)
+        command.kill(signal.SIGKILL)
         kills += command.wait() == -signal.SIGKILL
     assert kills >= 4
     last = start("run", "--resume", run)
@@ -75,9 +76,9 @@ def test_a_killed_private_run_loses_no_round_and_refunds_no_charge(make_experime
     charged: dict[str, list[int]] = {}
     for rounds in (2, 9, 16):
         command = start("run", file, "--out", run) if rounds == 2 else start("run", "--resume", run)
-        command.until(run, rounds)
+        until_committed(run, rounds, [command])
         time.sleep(moments.uniform(0, 0.03))
-        command.signal(signal.SIGKILL)
+        command.kill(signal.SIGKILL)
         assert command.wait() == -signal.SIGKILL
         now = scalars(run)
         assert now[: len(committed)] == committed

@@ -10,6 +10,7 @@ import signal
 
 import pytest
 
+from bench.forks import until_committed
 from fl.export import replay_run
 from fl.journal import Journal, read_history
 from fl.run import execute, finished_summary
@@ -21,8 +22,8 @@ def test_ctrl_c_stops_in_order_and_the_run_goes_on_later(make_experiment, start,
     run, file = tmp_path / "run", tmp_path / "experiment.toml"
     file.write_text(make_experiment({"learning.rounds": 60}).to_toml())
     command = start("run", file, "--out", run)
-    command.until(run, 3)
-    command.signal(signal.SIGINT)
+    until_committed(run, 3, [command])
+    command.kill(signal.SIGINT)
     assert command.wait() == 130, command.printed
     assert f"pairzero run --resume {run}" in command.printed.replace("\n", "")
     history, summary = read_history(run), json.loads((run / "summary.json").read_text())

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import fl.run
+from bench.forks import until_committed
 from fl.diagnostics import read_diagnostics
 from fl.journal import read_history
 from fl.recordings import recordings_of
@@ -275,8 +276,8 @@ def test_a_run_that_was_killed_goes_on(
     """The units stop sending when the connection ends; the copied station is opened again."""
     station, run = write_station(tmp_path / "s.toml", shared), tmp_path / "run"
     command = start("run", file(learning__rounds=6), "--station", station, "--out", run, "--quiet")
-    command.until(run, 2)
-    command.signal(signal.SIGKILL)
+    until_committed(run, 2, [command])
+    command.kill(signal.SIGKILL)
     assert command.wait() == -signal.SIGKILL
     for unit in shared.units:
         deadline = time.monotonic() + 10

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.lab import Lab
 from fl.config import Experiment
 from fl.journal import read_history
 from privacy.record_log import read_records
-from tests.fl.lab.conftest import LONG, Lab
+from tests.fl.conftest import LONG
 from tests.fl.lab.test_lab_runs import replayed, write
 
 Make = Callable[..., Experiment]
@@ -26,12 +27,6 @@ RUN = {
 
 def summary_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "summary.json").read_text(encoding="utf-8"))
-
-
-def ledgers_of(lab: Lab) -> dict[str, list[int]]:
-    """Device -> slots it was charged for, in order."""
-    found = [read_records(file) for file in (lab.folder / "data").rglob("*.jsonl")]
-    return {records[0]["owner"]: [r["slot"] for r in records[1:]] for records in found}
 
 
 def test_a_killed_device_comes_back_and_catches_up(lab: Lab, make_experiment: Make) -> None:
@@ -53,7 +48,7 @@ def test_a_killed_device_comes_back_and_catches_up(lab: Lab, make_experiment: Ma
     digest = summary_of(lab.run)["params_digest"]
     assert f"digest of the weights {digest}" in again.printed
     assert digest == replayed(lab.run)
-    charged = ledgers_of(lab)
+    charged = lab.ledgers()
     assert all(len(set(slots)) == len(slots) for slots in charged.values())  # no slot twice
     active = Counter(r["active"] for r in read_records(lab.run / "journal.jsonl") if r["type"] == "round")
     assert set(active) <= {1, 2} and active[2] >= 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from bench.lab import Lab
 from fl.config import Experiment
 from fl.guarantee import guarantee_of
 from fl.tasks.sst2 import read_tsv
@@ -16,8 +17,7 @@ from fl.tasks.task import digest_examples
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner
 from privacy.record_log import read_records
-from tests.fl.lab.conftest import Lab
-from tests.fl.lab.test_lab_crashes import ledgers_of, summary_of
+from tests.fl.lab.test_lab_crashes import summary_of
 from tests.fl.lab.test_lab_runs import write
 
 Make = Callable[..., Experiment]
@@ -84,4 +84,4 @@ def test_an_owner_is_not_talked_out_of_limits(lab: Lab, make_experiment: Make) -
         refused = lab.device(0, "--data", data, *words)
         assert refused.wait() == 2
         assert said in " ".join(refused.printed.split())
-    assert ledgers_of(lab) == {}
+    assert lab.ledgers() == {}

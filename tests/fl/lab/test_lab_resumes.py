@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+from bench.lab import Lab
 from fl.config import Experiment
 from fl.journal import read_history
-from tests.fl.lab.conftest import LONG, Lab
-from tests.fl.lab.test_lab_crashes import RUN, ledgers_of, summary_of
+from tests.fl.conftest import LONG
+from tests.fl.lab.test_lab_crashes import RUN, summary_of
 from tests.fl.lab.test_lab_runs import replayed, write
 
 Make = Callable[..., Experiment]
@@ -43,5 +44,5 @@ def test_a_server_that_is_interrupted_and_then_killed_is_resumed(lab: Lab, make_
     assert summary["params_digest"] == replayed(lab.run)
     assert all(f"digest of the weights {summary['params_digest']}" in device.printed for device in devices)
     assert history.burned <= 1
-    for slots in ledgers_of(lab).values():
+    for slots in lab.ledgers().values():
         assert len(set(slots)) == len(slots) and set(slots) <= history.slots

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.lab import Lab
 from fl import session
 from fl.config import Experiment, load
 from fl.journal import read_history
 from fl.run import execute
 from fl.run_folder import create
 from privacy.record_log import read_records
-from tests.fl.lab.conftest import LONG, Lab
+from tests.fl.conftest import LONG
 
 Make = Callable[..., Experiment]
 

@@ -1,16 +1,19 @@
-"""Runs `pairzero` commands in processes of their own, many at once, without importing torch anew for each.
+"""Runs `pairzero` commands in processes of their own, many at once, without importing torch anew for each; see `bench.forks`.
 
-Reads one JSON line a request: {"words": [...], "log": FILE, "environment": {...}} forks and answers with the process's id;
-{"wait": ID, "seconds": S} answers with its exit code (minus the signal that killed it), or null if it is still running then.
+Reads one JSON line a request: {"words": [...], "log": FILE, "environment": {...}, "prepare": [[FUNCTION, {...}], ...]} forks,
+calls each `module:function` with its arguments in the child, and answers with the process's id; {"wait": ID, "seconds": S}
+answers with its exit code (minus the signal that killed it), or null if it is still running then.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def _import_everything(experiments: list[Path]) -> None:
@@ -23,6 +26,7 @@ def _import_everything(experiments: list[Path]) -> None:
     import fl.lab.facts
     import fl.lab.server
     import fl.reporting.page
+    import fl.run
     import fl.tasks.bow
     from fl import session
     from fl.config import load
@@ -34,7 +38,9 @@ def _import_everything(experiments: list[Path]) -> None:
         fl.lab.facts.facts_of(settings, session.build_replica(settings, session.experiment_task(settings)))
 
 
-def _command(words: list[str], log: str, environment: dict[str, str]) -> None:
+def _command(
+    words: list[str], log: str, environment: dict[str, str], prepare: list[tuple[str, dict[str, Any]]]
+) -> None:
     from fl.cli import main
 
     os.environ.update(environment)
@@ -44,6 +50,9 @@ def _command(words: list[str], log: str, environment: dict[str, str]) -> None:
         os.dup2(source, target)
     sys.argv = ["pairzero", *words]
     try:
+        for name, arguments in prepare:
+            module, _, function = name.partition(":")
+            getattr(importlib.import_module(module), function)(**arguments)
         main()
         code = 0
     except SystemExit as end:
@@ -78,7 +87,7 @@ def serve(experiments: list[Path]) -> None:
             continue
         process = os.fork()
         if process == 0:
-            _command(request["words"], request["log"], request["environment"])
+            _command(**request)
         print(process, flush=True)
 
 
