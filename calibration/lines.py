@@ -61,7 +61,7 @@ def fit_lines(samples: NDArray[np.complex128], cycles: Sequence[float]) -> Lines
     n = samples.size
     exponentials = np.stack([_exponential(one, n) for one in cycles])
     gram = exponentials.conj() @ exponentials.T
-    amplitudes = np.linalg.solve(gram, exponentials.conj() @ samples)
+    amplitudes: NDArray[np.complex128] = np.asarray(np.linalg.solve(gram, exponentials.conj() @ samples), np.complex128)
     rest = samples - amplitudes @ exponentials
     noise = float(np.vdot(rest, rest).real) / max(1, n - len(cycles))
     errors = np.sqrt(noise * np.linalg.inv(gram).diagonal().real / 2.0)

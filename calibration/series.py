@@ -50,9 +50,10 @@ class Series:
 
 def tones_apart(offsets_hz: Sequence[float], rate_sps: float, offset_max_hz: float) -> list[float]:
     """(K,) cycles a sample for devices with these carrier offsets: on bins coprime with the window, above the carrier however
-    they are off, and `APART_BINS` from each other as they arrive (closer where that many have no room)."""
+    they are off, and `APART_BINS` from each other and from the carriers that leak, as they arrive (closer where that many have
+    no room)."""
     for apart in (APART_BINS, APART_BINS // 2, APART_BINS // 4):
-        taken: list[float] = []
+        taken = [offset / rate_sps * WINDOW for offset in offsets_hz]
         chosen: list[float] = []
         first = max(apart, math.ceil(1.5 * offset_max_hz / rate_sps * WINDOW)) | 1  # odd: coprime with a power of two
         candidates = list(range(first, int((HIGHEST + 0.12) * WINDOW), 2))
@@ -122,13 +123,12 @@ def watch(
                 ]
                 times.append(begin + middle / rate)
                 group.append(number)
-    if not rows:
-        nothing = np.zeros((len(cycles), 0))
-        empty = np.zeros(0)
-        return Series(tuple(devices), empty, empty.astype(np.intp), nothing + 0j, nothing, nothing, problem or "lost")
-    gains, errors, offsets = (np.stack([row[i] for row in rows], axis=1) for i in range(3))
-    clock = np.asarray(times) - times[0]
-    return Series(tuple(devices), clock, np.asarray(group), gains, errors, offsets, problem)
+    gains, errors, offsets = (
+        np.stack([row[i] for row in rows], axis=1) if rows else np.zeros((len(cycles), 0)) for i in range(3)
+    )
+    clock = np.asarray(times) - times[0] if times else np.zeros(0)
+    places_of = np.asarray(group, dtype=np.intp)
+    return Series(tuple(devices), clock, places_of, gains.astype(complex), errors.real, offsets.real, problem)
 
 
 def _gaps(span_s: float) -> list[float]:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from calibration.coherence import Coherence, changes, fit_coherence
 from calibration.finding import Estimate, Finding, Limit, Outcome
 from calibration.probe import Floor, Probe, Reading, floor_findings, floor_of, in_db, listen, probe_for, trouble
 from calibration.rig import Rig
-from calibration.series import MOST_TOGETHER, OFFSETS_S, Series, watch
+from calibration.series import MOST_TOGETHER, OFFSETS_S, WINDOW, Series, watch
 from calibration.step import Known
 from radio.palette import SERIES
 from radio.pictures import Picture
@@ -204,32 +205,54 @@ def _levels(rig: Rig, watched: Sequence[Series]) -> Picture:
         for heard in watched:
             for row, device in enumerate(heard.devices):
                 level = 20.0 * np.log10(np.maximum(magnitude(heard, row)[0], 1e-9))
-                axes.plot(heard.times_s, level, "o-", color=SERIES[device % len(SERIES)], markersize=3, linewidth=0.6,
-                          label=rig.names[device] if device < len(SERIES) else None)  # fmt: skip
+                axes.plot(heard.times_s, level, "o-", markersize=3, linewidth=0.6, **_line(rig, device))
         axes.set_xlabel("time (s)")
         axes.set_ylabel("gain (dBFS)")
-        axes.legend()
+        _legend(axes)
 
-    spread = max(float(np.ptp(20.0 * np.log10(np.maximum(np.abs(one.gains[row]), 1e-9))))
-                 for one in watched for row in range(len(one.devices)))  # fmt: skip
+    spread = max(
+        float(np.ptp(20.0 * np.log10(np.maximum(magnitude(heard, row)[0], 1e-9))))
+        for heard in watched
+        for row in range(len(heard.devices))
+    )
     span = max(one.times_s[-1] for one in watched)
     title = f"Channel gains: up to {spread:.2g} dB between largest and smallest in {span:.0f} s."
-    return Picture(
-        "channel-gains", title, "All devices at once, each on a tone of its own; pilots of 2,048 samples.", draw
-    )
+    caption = f"All devices at once, each on a tone of its own; pilots of {WINDOW:,} samples."
+    return Picture("channel-gains", title, caption, draw)
 
 
 def _changes(rig: Rig, watched: Sequence[Series]) -> Picture:
+    most = 0.0
+    for heard in watched:
+        for row in range(len(heard.devices)):
+            magnitudes, errors = magnitude(heard, row)
+            most = max(most, float(changes(heard.times_s, magnitudes, errors**2)[1].max()))
+
     def draw(axes: Axes) -> None:
         for heard in watched:
             for row, device in enumerate(heard.devices):
                 magnitudes, errors = magnitude(heard, row)
                 lags, change, _ = changes(heard.times_s, magnitudes, errors**2)
-                axes.loglog(lags, np.maximum(100.0 * change, 1e-3), "o-", color=SERIES[device % len(SERIES)], markersize=3,
-                            linewidth=0.9, label=rig.names[device] if device < len(SERIES) else None)  # fmt: skip
+                axes.plot(lags, 100.0 * change, "o-", markersize=3, linewidth=0.9, **_line(rig, device))
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_ylim(bottom=0.0)
         axes.set_xlabel("age of the measurement (s)")
         axes.set_ylabel("rms change of |h| (%)")
-        axes.legend()
+        _legend(axes)
 
-    title = "How far a gain has moved when it is used."
-    return Picture("channel-change", title, "Over the rms gain; the noise's share taken off.", draw)
+    title = (
+        f"Age: a gain that was measured up to {max(one.times_s[-1] for one in watched):.0f} s ago is off by at most "
+    )
+    title += f"{100.0 * most:.2g} % rms."
+    return Picture("channel-change", title, "Over the rms gain; the noise's share is taken off.", draw)
+
+
+def _line(rig: Rig, device: int) -> dict[str, Any]:
+    named = rig.devices <= len(SERIES)
+    return {"color": SERIES[device % len(SERIES)], "label": rig.names[device] if named else None}
+
+
+def _legend(axes: Axes) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))

@@ -64,7 +64,7 @@ MUTED = Kind(
 
 
 class _Device(NamedTuple):
-    index: int
+    number: int
     reading: Reading
     amplitude: float
     moved: bool  # its LO, for the reading
@@ -101,8 +101,8 @@ class FrontEnd:
         for device in heard:
             if device.reading.apart and not device.moved and np.isfinite(samples).all():
                 level = _while_muted(samples, device, probe, rig)
-                findings.append(self._judge(rig.names[device.index], MUTED, level, facts[device.index]))
-        pictures = (_picture(rig, heard),) if heard else ()
+                findings.append(self._judge(rig.names[device.number], MUTED, level, facts[device.number]))
+        pictures = (_picture(rig, heard, idle),) if heard else ()
         return Outcome(tuple(findings), {**receiver, "device": facts}, pictures)
 
     def _device(self, name: str, device: _Device, idle: Floor, fact: dict[str, Any]) -> list[Finding]:
@@ -171,9 +171,9 @@ def _while_muted(samples: np.ndarray, device: _Device, probe: Probe, rig: Rig) -
     return over_tone(line, error, reading).times(device.amplitude)
 
 
-def _picture(rig: Rig, heard: Sequence[_Device]) -> Picture:
-    """Bars of every device's lines over its tone."""
-    names = ("leak", "its image", "receiver's image")
+def _picture(rig: Rig, heard: Sequence[_Device], idle: Floor) -> Picture:
+    """Every device's lines over its tone."""
+    names = ("LO leakage", "its image", "receiver's image", "both images")
 
     def level(ratio: Ratio) -> float:
         return 20.0 * float(np.log10(max(ratio.magnitude, 1e-6)))
@@ -181,26 +181,25 @@ def _picture(rig: Rig, heard: Sequence[_Device]) -> Picture:
     rows = []
     for device in heard:
         reading = device.reading
-        both = over_tone(reading.receive_image, reading.errors[2], reading)
+        image = level(over_tone(reading.receive_image, reading.errors[2], reading))
         if reading.apart:
-            rows.append([level(leakage(reading, 1.0)), level(transmit_image(reading)), level(both)])
+            rows.append([level(leakage(reading, 1.0)), level(transmit_image(reading)), image, np.nan])
         else:
-            rows.append([np.nan, np.nan, level(both)])
+            rows.append([level(over_tone(reading.dc - idle.dc, reading.errors[0], reading)), np.nan, np.nan, image])
     table = np.array(rows)
 
     def draw(axes: Axes) -> None:
         places = np.arange(len(heard))
         for i, name in enumerate(names):
-            axes.plot(places + 0.15 * (i - 1), table[:, i], "o", color=SERIES[i], markersize=5, label=name)
-        axes.set_xticks(places, [rig.names[device.index] for device in heard], rotation=15 if len(heard) > 3 else 0)
+            if np.isfinite(table[:, i]).any():
+                axes.plot(places + 0.1 * (i - 1), table[:, i], "o", color=SERIES[i], markersize=5, label=name)
+        axes.set_xticks(places, [rig.names[device.number] for device in heard], rotation=15 if len(heard) > 3 else 0)
         axes.set_ylabel("over the device's tone (dB)")
         axes.set_xlim(-0.6, len(heard) - 0.4)
-        axes.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.15))
+        axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
-    worst = float(np.nanmax(table)) if np.isfinite(table).any() else float("nan")
-    title = f"Mixers: the strongest unwanted line is {-worst:.0f} dB below its tone."
-    apart = all(device.reading.apart for device in heard)
-    caption = "Lines of one capture for each device." + (
-        "" if apart else " Where a device has no carrier offset, the receiver's image and its own are one line."
-    )
+    title = f"Mixers: the strongest unwanted line is {-float(np.nanmax(table)):.0f} dB below its tone."
+    caption = "Lines of one capture for each device."
+    if not all(device.reading.apart for device in heard):
+        caption += " Where a device has no carrier offset, the receiver's image and its own are one line."
     return Picture("front-end", title, caption, draw)

@@ -28,7 +28,7 @@ FULL = 0.95  # of ADC full scale that a rail may reach
 FOUND_HZ = 500.0  # about an offset that was found, in which it is looked for again
 LOSS = Limit(high=0.5)
 ERROR = Limit(low=-0.5, high=0.5)
-FEWEST = 4  # levels for a curve
+FEWEST = 3  # levels for a curve
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ def sweep_device(rig: Rig, device: int, probe: Probe, floor: Floor) -> Sweep:
                 settings.append((setting_db, reading))
     finally:
         radio.transmit_gain_db = gain_db
+    if len(kept) < FEWEST and limited:
+        problem = "saturated"
     return Sweep(
         np.array([amplitude for amplitude, _ in kept]),
         [reading for _, reading in kept],
@@ -245,7 +247,7 @@ def _picture(drawn: Sequence[tuple[str, Sweep, Curve]]) -> Picture:
         axes.set_xlabel("digital amplitude (dBFS)")
         axes.set_ylabel("gain over small signals (dB)")
         if len(drawn) <= len(SERIES):
-            axes.legend()
+            axes.legend(loc="lower left")
 
     most = max(curve.loss_db(float(sweep.amplitudes[-1])).value for _, sweep, curve in drawn)
     title = f"Transmit power: up to {max(0.0, most):.2f} dB are lost at the highest level."

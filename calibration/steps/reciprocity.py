@@ -57,13 +57,13 @@ class Reciprocity:
         mean = float(np.mean(list(difference.values()))) if difference else 0.0
         facts: list[dict[str, Any]] = []
         for k, value in difference.items():
-            error = math.hypot(there[k].standard_error, back[k].standard_error)
-            estimate = Estimate(value - mean, error, "dB")
+            uncertain = math.hypot(there[k].standard_error, back[k].standard_error)
+            estimate = Estimate(value - mean, uncertain, "dB")
             words = "there less back, beside the mean of all devices"
             advice = "do not infer one direction from the other; sound the direction that is used"
             findings.append(Finding.judged(self.name, rig.names[k], words, estimate, ALIKE, advice))
             facts.append({"name": rig.names[k], "there_dbfs": there[k].value, "back_dbfs": back[k].value,
-                          "difference_db": value - mean, "difference_error_db": error})  # fmt: skip
+                          "difference_db": value - mean, "difference_error_db": uncertain})  # fmt: skip
         pictures = (_picture(rig, there, back),) if there else ()
         return Outcome(tuple(findings), {"measurable": True, "device": facts}, pictures)
 
