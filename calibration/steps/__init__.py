@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from calibration.step import Step
+from calibration.steps.carrier import Carrier
 from calibration.steps.environment import Environment
 
-STEPS: tuple[Step, ...] = (Environment(),)
+STEPS: tuple[Step, ...] = (
+    Environment(),
+    Carrier(),
+)
 LONG = ("drift",)  # only where they are asked for by name: they take far more radio time than all others together
