@@ -101,7 +101,7 @@ def fit_carrier(
         amplitude=abs(complex(levels.mean())),
         amplitude_error=max(float(levels.real.std(ddof=1)) / math.sqrt(count) * wider, additive),
         steadiness_rad=spread,
-        times_s=times,
+        times_s=np.asarray(times, dtype=np.float64),
         phases_rad=phases - fitted.coef[0] + fitted.coef[2] / 2.0 - slope * times,
     )
 

@@ -87,15 +87,18 @@ def refine(samples: NDArray[np.complex128], cycles: float) -> float:
     return cycles
 
 
-def separate(samples: NDArray[np.complex128], cycles: Sequence[float], passes: int = 2) -> Lines:
-    """`fit_lines` with every frequency refined in turn while the others are taken off (RELAX, Li & Stoica 1996)."""
+def separate(
+    samples: NDArray[np.complex128], cycles: Sequence[float], fixed: Sequence[float] = (), passes: int = 2
+) -> Lines:
+    """Lines near `cycles`, whose frequencies are refined in turn while the others are taken off (RELAX, Li & Stoica 1996),
+    and lines at `fixed` frequencies after them."""
     n, found = samples.size, list(cycles)
     for _ in range(passes):
-        fitted = fit_lines(samples, found)
-        waves = [a * _exponential(c, n) for a, c in zip(fitted.amplitudes, found, strict=True)]
-        everything = np.sum(waves, axis=0)
-        found = [refine(samples - everything + wave, c) for wave, c in zip(waves, found, strict=True)]
-    return fit_lines(samples, found)
+        fitted = fit_lines(samples, [*found, *fixed])
+        waves = [a * _exponential(c, n) for a, c in zip(fitted.amplitudes, fitted.cycles, strict=True)]
+        rest = samples - np.sum(waves, axis=0)
+        found = [refine(rest + wave, c) for wave, c in zip(waves, found, strict=False)]
+    return fit_lines(samples, [*found, *fixed])
 
 
 def strongest(samples: NDArray[np.complex128], noise_variance: float, near: float, within: float) -> float | None:

@@ -33,6 +33,7 @@ MOST_EXCESS = (
     2.0  # of the idle channel's power that a tone leaves, beyond its own phase noise: else something else sends
 )
 PHASE_NOISE = 1e-3  # of a tone's power: more than any synthesiser's
+NEAR_BINS = 128  # to either side of a tone, in which its phase noise is looked for
 ATTEMPTS = 3  # at a capture in which something is wrong that may be gone the next time
 NEEDS_DB = 14.0  # over its standard error, for a level that is stated in dB with a symmetric interval
 QUANTISATION = Converter(12).noise_variance
@@ -106,6 +107,7 @@ class Reading:
         problem: "" or one of `PROBLEMS`; "lost", "silent" and "saturated" leave nothing to be used.
         amplitude: of the tone, complex, at the middle of the capture; ADC full scale is 1.
         standard_error: of each real dimension of it.
+        phase_error: standard error of the amplitude's phase, rad; phase noise counts, where it is, next to the tone.
         offset_hz, offset_error_hz: the tone's frequency less what was sent: D, and the sampling clock's share.
         noise_variance: of what no line explains.
         peak: largest rail.
@@ -119,6 +121,7 @@ class Reading:
     problem: str
     amplitude: complex = 0j
     standard_error: float = math.inf
+    phase_error: float = math.inf
     offset_hz: float = math.nan
     offset_error_hz: float = math.inf
     noise_variance: float = math.nan
@@ -177,13 +180,15 @@ def read(
         found.get(name, nothing) for name in ("dc", "leak", "receive_image", "transmit_image")
     )
     amplitude = complex(fitted.amplitudes[0])
+    turning = _turning_noise(samples, fitted, cycles)
     excess = fitted.noise_variance - MOST_EXCESS * noise_variance - PHASE_NOISE * abs(amplitude) ** 2
     return Reading(
         problem="interference" if excess > 0.0 else "",
         amplitude=amplitude,
         standard_error=float(fitted.standard_errors[0]),
+        phase_error=math.sqrt(turning / (2.0 * n)) / abs(amplitude),
         offset_hz=(cycles - probe.cycles) * rate_sps,
-        offset_error_hz=frequency_bound(fitted.noise_variance, abs(amplitude), n) * rate_sps,
+        offset_error_hz=frequency_bound(turning, abs(amplitude), n) * rate_sps,
         noise_variance=fitted.noise_variance,
         peak=peak,
         apart="leak" in found,
@@ -194,6 +199,19 @@ def read(
         errors=(float(e0), float(e1), float(e2), float(e3)),
         samples=n,
     )
+
+
+def _turning_noise(samples: NDArray[np.complex128], fitted: Lines, cycles: float) -> float:
+    """Noise per complex sample that turns a tone as much as what is next to it does: white noise half shakes and half turns
+    it, phase noise only turns it, so next to the tone the density is w + p and what turns it w + 2 p."""
+    n = samples.size
+    rest = samples - sum(
+        a * phasor(c, n, -(n - 1) / 2.0) for a, c in zip(fitted.amplitudes, fitted.cycles, strict=True)
+    )
+    power = np.abs(np.fft.fft(rest)) ** 2 / n
+    near = (round(cycles * n) + np.concatenate([np.arange(-NEAR_BINS, -1), np.arange(2, NEAR_BINS + 1)])) % n
+    white = fitted.noise_variance
+    return max(white, 2.0 * float(power[near].mean()) - white)
 
 
 def _company(

@@ -5,9 +5,13 @@ from __future__ import annotations
 from calibration.step import Step
 from calibration.steps.carrier import Carrier
 from calibration.steps.environment import Environment
+from calibration.steps.receive_gain import ReceiveGain
+from calibration.steps.start import Start
 
 STEPS: tuple[Step, ...] = (
     Environment(),
+    ReceiveGain(),
     Carrier(),
+    Start(),
 )
 LONG = ("drift",)  # only where they are asked for by name: they take far more radio time than all others together

@@ -23,7 +23,7 @@ SAME_HZ = 0.1  # and beyond this: half a turn takes 5 s
 MOST_DRIFT_PPM_PER_S = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Carrier:
     """Offset and drift of every carrier against the receiver's.
 
@@ -31,8 +31,8 @@ class Carrier:
     """
 
     samples: int = 1 << 16
-    name: str = "carrier"
-    about: str = "carrier offset and drift of each device; whether the clocks are shared"
+    name = "carrier"
+    about = "carrier offset and drift of each device; whether the clocks are shared"
     needs: tuple[str, ...] = ()
 
     def run(self, rig: Rig, known: Known) -> Outcome:
@@ -53,7 +53,7 @@ class Carrier:
         clocks, shared = self._clocks(rig, fits)
         return Outcome(
             (*clocks, *findings),
-            _facts(fits, at_s, shared),
+            _facts(rig.names, fits, at_s, shared),
             _pictures(rig.names, fits),
             {f"phase_{k}": fit.phases_rad for k, fit in enumerate(fits) if fit is not None},
         )
@@ -156,21 +156,25 @@ def _foreign(reading: Reading, probe: Probe, floor: Floor, rate_sps: float) -> b
     return same and 20.0 * math.log10(max(reading.level, 1e-10)) < floor.line_dbfs + 3.0
 
 
-def _facts(fits: Sequence[CarrierFit | None], at_s: Sequence[float], shared: bool | None) -> dict[str, Any]:
-    """Of each device, NaN where it was not heard. `at_s`: when, on the clock of `Rig.now_s`."""
+def _facts(
+    names: Sequence[str], fits: Sequence[CarrierFit | None], at_s: Sequence[float], shared: bool | None
+) -> dict[str, Any]:
+    """Of each device, nothing but its name where it was not heard. `at_s`: when, on the clock of `Rig.now_s`."""
 
-    def each(pick: str) -> list[float]:
-        return [math.nan if fit is None else float(getattr(fit, pick)) for fit in fits]
-
-    facts: dict[str, Any] = {
-        "offset_hz": each("offset_hz"),
-        "offset_error_hz": each("offset_error_hz"),
-        "drift_hz_per_s": each("drift_hz_per_s"),
-        "drift_error_hz_per_s": each("drift_error"),
-        "steadiness_rad": each("steadiness_rad"),
-        "at_s": list(at_s),
-    }
-    return facts if shared is None else {"shared": shared, **facts}
+    device: list[dict[str, Any]] = []
+    for name, fit, at in zip(names, fits, at_s, strict=True):
+        one: dict[str, Any] = {"name": name}
+        if fit is not None:
+            one |= {
+                "offset_hz": fit.offset_hz,
+                "offset_error_hz": fit.offset_error_hz,
+                "drift_hz_per_s": fit.drift_hz_per_s,
+                "drift_error_hz_per_s": fit.drift_error,
+                "steadiness_rad": fit.steadiness_rad,
+                "at_s": at,
+            }
+        device.append(one)
+    return {"device": device} if shared is None else {"shared": shared, "device": device}
 
 
 def _pictures(names: Sequence[str], fits: Sequence[CarrierFit | None]) -> tuple[Picture, ...]:

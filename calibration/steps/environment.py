@@ -25,7 +25,7 @@ MOST_BURSTS = 0.05  # of the time
 MOST_SATURATED = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass
 class Environment:
     """Noise floor and occupied spectrum of every channel, and the choice of a clean one. Nothing is sent.
 
@@ -35,8 +35,8 @@ class Environment:
 
     samples: int = 1 << 17
     channels: int = 9
-    name: str = "environment"
-    about: str = "noise floor and occupied spectrum, everybody silent"
+    name = "environment"
+    about = "noise floor and occupied spectrum, everybody silent"
     needs: tuple[str, ...] = ()
 
     def run(self, rig: Rig, known: Known) -> Outcome:
