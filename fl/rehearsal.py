@@ -5,7 +5,6 @@ The slots of every mode are thus counted by the code that will send them, and no
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -170,11 +169,7 @@ def _rate(experiment: Experiment, file: StationFile | None) -> float:
 def _reception_s(experiment: Experiment, file: StationFile | None) -> Callable[[int], float]:
     """Seconds that a radio needs to hand over n samples."""
     rate = _rate(experiment, file)
-    if file is None:
-        return lambda n: n / rate
-    station = file.station
-    dropped, size = station.kernel_blocks + 1, station.block_samples  # see radio.pluto.stream
-    return lambda n: (dropped + math.ceil(n / size)) * size / rate
+    return (lambda n: n / rate) if file is None else file.reception_s
 
 
 def _cell(experiment: Experiment, file: StationFile | None, transmitters: Sequence[Radio], receiver: Radio) -> Cell:
