@@ -50,6 +50,8 @@ class Rig:
         shared_clock: one reference feeds all of them (as the station file says; the carrier step checks it).
         wait: lets time pass (sleeping; on simulated radios their clock is moved).
         reception_s: the radios' time for a reception of n samples.
+        start_lag_s: within which a transmission begins, as the station file promises (`guard_samples` rests on it).
+        band_hz: in which the devices may send; None: nothing is known but that they may at the LO they have.
         facts: of the radios, for the profile: serials, firmware, temperatures; asked anew at each call.
         say: a line for the person at the terminal.
         cell: lays the airs' settings over radios; see `cell`.
@@ -69,6 +71,8 @@ class Rig:
         shared_clock: bool,
         wait: Callable[[float], None],
         reception_s: Callable[[int], float] | None = None,
+        start_lag_s: float = 0.0,
+        band_hz: tuple[float, float] | None = None,
         facts: Callable[[], dict[str, Any]] = dict,
         say: Callable[[str], None] = lambda _: None,
         cell: Callable[[Sequence[Radio], Radio], Cell] | None = None,
@@ -79,6 +83,8 @@ class Rig:
         self.guard_samples = guard_samples
         self.offset_max_hz = offset_max_hz
         self.shared_clock = shared_clock
+        self.start_lag_s = start_lag_s
+        self.band_hz = band_hz
         self.say = say
         self.facts = facts
         self.radio_s = 0.0

@@ -212,8 +212,17 @@ class Medium:
         """Devices that are sending."""
         return tuple(sorted(self._emissions))
 
-    def capture(self, n: int, gain_db: float) -> NDArray[np.complex128]:
-        """(n,) the receiver's next samples at receive gain `gain_db`; the clock moves on by n."""
+    def wait(self, seconds: float) -> None:
+        """Let time pass with nobody listening; what is on the air stays there."""
+        if not (math.isfinite(seconds) and seconds >= 0.0):
+            raise InputError(f"seconds is {seconds}; allowed: a finite number of at least 0")
+        self.clock += round(seconds * self.rate_sps)
+
+    def capture(self, n: int, gain_db: float, tuned_hz: float = 0.0) -> NDArray[np.complex128]:
+        """(n,) the receiver's next samples at receive gain `gain_db`; the clock moves on by n.
+
+        `tuned_hz`: how far above `lo_hz` the receiver is tuned. The devices are taken to be tuned with it, interferers stay.
+        """
         if self.noise_variance > 0.0:
             antenna = self._noise.standard_normal(2 * n).view(np.complex128)
             antenna *= math.sqrt(self.noise_variance / 2.0)
@@ -233,7 +242,9 @@ class Medium:
                 gain = self.gains[device] * self._gain[device]
             antenna[first : first + segment.size] += gain * segment
         for other in self.interferers:
-            antenna += other.amplitude * phasor(other.offset_hz / self.rate_sps, n, self.clock)
+            offset_hz = other.offset_hz - tuned_hz
+            if tuned_hz == 0.0 or abs(offset_hz) < 0.5 * self.rate_sps:  # elsewhere, the receiver's filter
+                antenna += other.amplitude * phasor(offset_hz / self.rate_sps, n, self.clock)
         if self.impairments.burst_rate_hz > 0.0:
             self._bursts.add(antenna, self.clock)
         self.clock += n

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from radio.converter import Converter
 from radio.emulator.air import Air, Listener, Sender
-from radio.emulator.attributes import Attribute, Device, find, refuse, whole
+from radio.emulator.attributes import Attribute, Device, decimal, find, refuse, whole
 from radio.emulator.buffers import Block, CaptureBuffer, TransmitBuffer
 from radio.emulator.clock import Clock
 from radio.emulator.context import render
@@ -29,6 +29,7 @@ AGC_TARGET_DBFS = -12.0
 SHORTEST_LAG_S = 2e-3  # a transmission started over a network is late by at least a draw of this
 DEPTH = 4  # kernel buffers, unless a client asks for another number
 DEEPEST = 64
+LONGEST_WAIT_S = 86400.0
 # What commands take on hardware, in seconds, where it is longer than a receiver's queue lasts: captures before and after
 # are then not contiguous. Other commands happen between two samples.
 _TUNING_S = {"rx": 1e-2, "tx": 1e-2, "rate": 0.2}
@@ -318,6 +319,13 @@ class VirtualPluto:
             except InputError:
                 raise refuse(errno.EINVAL) from None
 
+        def pass_time(text: str) -> None:
+            """Virtual time goes by with nobody reading: a queue that a client has open is full long before it is over."""
+            self.clock.command(decimal(text, 0.0, LONGEST_WAIT_S), self.divider.rate_sps)
+            if self.capture_buffer is not None and not self.clock.realtime:
+                self._cursor_s = self.clock.now
+                self.status.overflow = True
+
         return Device(
             "iio:device4",
             "emulator",
@@ -325,6 +333,7 @@ class VirtualPluto:
                 Attribute("mark", "mark", lambda: str(self.mark), write_mark),
                 Attribute("fault", "fault", lambda: "; ".join(map(str, self.faults.waiting)), write_fault),
                 Attribute("clock_s", "clock_s", lambda: f"{self.clock.now:.6f}"),
+                Attribute("wait_s", "wait_s", lambda: "0", pass_time),
                 Attribute("blocks", "blocks", lambda: str(self.blocks)),
                 Attribute("starts", "starts", lambda: str(self.starts)),
                 Attribute("adc_clipped", "adc_clipped", lambda: str(self.adc_clipped)),

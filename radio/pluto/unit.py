@@ -36,6 +36,8 @@ _ATTRIBUTES: dict[str, tuple[str, str, bool, str]] = {
     "scale_q": (DAC, "voltage1", True, "calibscale"),
     "phase_i": (DAC, "voltage0", True, "calibphase"),
     "phase_q": (DAC, "voltage1", True, "calibphase"),
+    "virtual_clock": ("emulator", "", False, "clock_s"),  # of a virtual unit, which both of these are
+    "virtual_wait": ("emulator", "", False, "wait_s"),
 }
 RANGED = (
     "transmit_lo", "receive_lo", "rate", "transmit_bandwidth", "receive_bandwidth", "transmit_gain", "receive_gain",

@@ -303,3 +303,17 @@ def test_the_same_commands_find_the_same_air() -> None:
         return np.concatenate(captures(two, 60, BLOCK)[-8:])
 
     assert np.array_equal(run(), run())
+
+
+def test_time_passes_while_nobody_reads_and_an_open_receiver_loses_samples(units: list[VirtualPluto]) -> None:
+    unit = units[0]
+    captures(unit, 1)
+    before = unit.clock.now
+    assert not unit.status.overflow
+    write(unit, "emulator wait_s", "2.500000")
+    assert unit.clock.now - before == pytest.approx(2.5, abs=1e-6)
+    assert unit.status.overflow
+    unit.status.overflow = False
+    captures(unit, 6)  # those that waited in the queue, and fresh ones
+    assert not unit.status.overflow and unit.clock.now >= before + 2.5 + 5 * BLOCK / 30.72e6
+    assert code(unit, "emulator wait_s", "-1") == errno.EINVAL and code(unit, "emulator wait_s", "1e9") == errno.EINVAL
