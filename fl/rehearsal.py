@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.config import Experiment
+from fl.surroundings import surroundings_of
 from radio.cell import Cell
 from radio.errors import InputError
-from radio.impairments import switched
 from radio.loopback import LoopbackRadio
 from radio.medium import Medium
-from radio.modes import surroundings
 from radio.radio import Radio
 from radio.station import StationFile
 from radio.surroundings import from_settings
@@ -177,9 +176,7 @@ def _cell(experiment: Experiment, file: StationFile | None, transmitters: Sequen
     if file is not None:
         return file.cell(transmitters, receiver)
     radio = experiment.radio
-    settings = radio.model_dump(exclude={"mode", "fidelity", "mapping", "pilot_window", "truncation", "impairments"})
-    place = surroundings(experiment.learning.devices, experiment.run.seed, **settings)
-    place = replace(place, impairments=switched(place.impairments, radio.impairments))
+    place = surroundings_of(experiment)
     return Cell(
         transmitters,
         receiver,

@@ -96,17 +96,21 @@ def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = Fal
             f"{station.name}; take --set radio.mapping=signed"
         )
     used = file.model_copy(update={"device": file.device[: learning.devices]})
+    return Bench(used, permit_of(used, allow_tx), len(file.device) - learning.devices)
+
+
+def permit_of(file: StationFile, allow_tx: bool) -> TransmitPermit:
+    """The file's own, or with `allow_tx` what the operator vouches for: its LO, rate and gains. Raises PermitError without."""
+    station = file.station
     if file.permit is not None:
-        permit = file.permit.transmit_permit()
-    elif allow_tx:
+        return file.permit.transmit_permit()
+    if allow_tx:
         half = station.rate_sps / 2.0
-        permit = TransmitPermit(station.lo_hz - half, station.lo_hz + half, max(map(used.eirp_dbm, used.device)))
-    else:
-        raise PermitError(
-            f"nothing permits station {station.name} to transmit at {station.lo_hz / 1e6:g} MHz; state band, power and duty "
-            "in its [permit], or pass --allow-tx if you may transmit there at these gains (pairzero plan prints them)"
-        )
-    return Bench(used, permit, len(file.device) - learning.devices)
+        return TransmitPermit(station.lo_hz - half, station.lo_hz + half, max(map(file.eirp_dbm, file.device)))
+    raise PermitError(
+        f"nothing permits station {station.name} to transmit at {station.lo_hz / 1e6:g} MHz; state band, power and duty "
+        "in its [permit], or pass --allow-tx if you may transmit there at these gains (pairzero plan prints them)"
+    )
 
 
 def open_air(
