@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
@@ -20,11 +19,6 @@ def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: N
     file, station = opened.file, opened.file.station
     cell = opened.cell()
 
-    def reception_s(n: int) -> float:
-        """A ring of stale blocks and the one after it come first, see `radio.pluto.stream`."""
-        blocks = station.kernel_blocks + 1 + math.ceil(n / station.block_samples)
-        return blocks * station.block_samples / station.rate_sps
-
     def ended_s(n: int) -> float:
         """Virtual time is ahead of what was read: by the ring, and by what of the last block was not asked for."""
         unit = opened.receiver.unit
@@ -41,12 +35,13 @@ def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: N
         offset_max_hz=2e-6 * station.crystal_ppm * station.lo_hz,
         shared_clock=station.clock == "shared",
         wait=lambda seconds: pass_time(opened.receiver, seconds, station.kernel_blocks * station.block_samples),
-        reception_s=reception_s,
+        reception_s=file.reception_s,
         ended_s=ended_s,
         start_lag_s=station.start_lag_s,
         band_hz=None if file.permit is None else file.permit.band_hz,
         facts=opened.metadata,
         say=say,
+        cell=file.cell,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from fl.calibrate_command import calibrate_app
 from fl.emulate_command import emulate
 from fl.keys_command import keys_app
 from fl.lab_command import device, server
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(radio_app, name="radio")
+app.add_typer(calibrate_app, name="calibrate")
 app.command()(plan)
 app.command()(emulate)
 app.command()(watch)

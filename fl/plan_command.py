@@ -60,7 +60,7 @@ def facts(found: RunPlan) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from fl.reporting.wording import duration, short
+    from radio.wording import duration, short
 
     table = Table(title="the run", title_justify="left", box=None, show_header=False, pad_edge=False)
     for wraps in (False, False, True):
