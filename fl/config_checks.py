@@ -82,6 +82,11 @@ def _check_sizes(experiment: Experiment) -> None:
             f"learning.batch = {learning.batch:g} is more than task.examples_per_device = {task.examples_per_device}; a "
             "device cannot draw more than it has"
         )
+    if task.held_out != "test" and not task.validation_examples:
+        raise ValueError(
+            f"task.held_out = {task.held_out!r} with task.validation_examples = 0; set how many examples to set apart, or leave "
+            "held_out out"
+        )
     if task.name == "reviews" and task.examples_per_device > 1000:
         raise ValueError(
             f"task.examples_per_device = {task.examples_per_device}; the generated reviews give at most 1000"

@@ -19,12 +19,13 @@ from fl.directions.split import Split
 from fl.estimators.registry import estimator
 from fl.functional import Functional
 from fl.guarantee import Guarantee
-from fl.likelihood import Encoded, OptionLikelihood
+from fl.likelihood import Encoded, Likelihood, OptionLikelihood
 from fl.models import LanguageModel, load_model
 from fl.replica import Replica
 from fl.tasks import partition
 from fl.tasks.registry import load_task
 from fl.tasks.task import Task, digest_examples
+from fl.written import AnswerLikelihood
 from privacy.grid import Grid
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner, PoolLedger
@@ -52,7 +53,13 @@ def experiment_task(experiment: Experiment) -> Task:
         devices=experiment.learning.devices,
         train_examples=wanted,
         root=experiment.task.root,
+        validation=experiment.task.validation_examples,
+        held_out=experiment.task.held_out,
     )
+    if experiment.run.first_order and not task.options:
+        raise InputError(
+            f"run.first_order chooses between options, and {task.name} is answered in writing; leave it out"
+        )
     if experiment.run.first_order and not is_public(experiment, task):
         raise InputError(
             "run.first_order trains on the data without any privacy, so it is for public data only; "
@@ -73,7 +80,7 @@ def build_replica(experiment: Experiment, task: Task) -> Replica:
     side_by_side = model.network.config.hidden_size <= SMALL
     set_threads(1 if side_by_side else threads)
     workers = threads if side_by_side else 1
-    likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch, workers)
+    likelihood = likelihood_of(model, task, experiment.learning.micro_batch, workers)
     learning = experiment.learning
     trained = model.select(learning.parameters)
     z = direction(
@@ -98,6 +105,13 @@ def build_replica(experiment: Experiment, task: Task) -> Replica:
         half=experiment.model.forward == "bf16",
         functional=_functional(experiment, model, trained, z),
     )
+
+
+def likelihood_of(model: LanguageModel, task: Task, micro_batch: int, workers: int = 1) -> Likelihood:
+    """How the task is scored: by its options, or by what is written."""
+    if task.options:
+        return OptionLikelihood(model, task.options, micro_batch, workers)
+    return AnswerLikelihood(model, micro_batch, workers)
 
 
 def _split(base: Direction, cut: int, blocks: int, trained: Collection[str]) -> Direction:
@@ -153,9 +167,9 @@ class HeldOut:
     quick: Sequence[Encoded]
 
 
-def held_out(experiment: Experiment, task: Task, likelihood: OptionLikelihood) -> HeldOut:
+def held_out(experiment: Experiment, task: Task, likelihood: Likelihood) -> HeldOut:
     test = task.test[: experiment.task.test_examples]
-    full = [likelihood.encode(task.prompt(e), e.label) for e in test]
+    full = [likelihood.encode(task.prompt(e), e.target) for e in test]
     order = stream(experiment.run.seed, "evaluation subset").permutation(len(full))
     return HeldOut(full, [full[i] for i in order[: experiment.run.evaluate_examples]])
 
@@ -194,6 +208,8 @@ def shares_of(experiment: Experiment, task: Task) -> list[NDArray[np.int64]]:
     learning, seed = experiment.learning, experiment.run.seed
     if experiment.task.partition == "iid":
         return partition.iid(len(task.train), learning.devices, seed)
+    if not task.options:
+        raise InputError(f"task.partition = 'dirichlet' skews labels, and {task.name} has none; use 'iid'")
     return partition.dirichlet([e.label for e in task.train], learning.devices, experiment.task.dirichlet_alpha, seed)
 
 
@@ -245,7 +261,7 @@ def check_budgets(experiment: Experiment, guarantee: Guarantee | None, ledgers: 
 
 
 def build_devices(
-    experiment: Experiment, task: Task, likelihood: OptionLikelihood, guarantee: Guarantee | None, ledgers: Path
+    experiment: Experiment, task: Task, likelihood: Likelihood, guarantee: Guarantee | None, ledgers: Path
 ) -> list[Device]:
     """The K devices with their shares of the data, secrets, mechanism and open ledgers (the caller closes them)."""
     learning, privacy = experiment.learning, experiment.privacy
@@ -272,7 +288,7 @@ def build_devices(
             devices.append(
                 Device(
                     name=name,
-                    examples=[likelihood.encode(task.prompt(e), e.label) for e in own],
+                    examples=[likelihood.encode(task.prompt(e), e.target) for e in own],
                     rate=experiment.sampling_rate,
                     grid=Grid(privacy.clip, learning.batch),
                     secret=_secret(experiment, k),
