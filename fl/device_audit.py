@@ -22,7 +22,7 @@ from fl import session
 from fl.config import Experiment, validate
 from fl.device import Device
 from fl.guarantee import guarantee_of
-from fl.likelihood import Encoded, Group, Likelihood
+from fl.likelihood import Encoded, Group, Likelihood, OptionLikelihood
 from privacy.audit import checks
 from privacy.audit.checks import Check
 from privacy.audit.faults import (
@@ -195,7 +195,7 @@ def _mates(likelihood: Likelihood, examples: Sequence[Encoded]) -> Check:
     return checks.same_bits(likelihood.losses(some), alone)
 
 
-class Unpadded(Likelihood):
+class Unpadded(OptionLikelihood):
     """The fault: one forward for the whole batch, as long as its longest example."""
 
     @classmethod

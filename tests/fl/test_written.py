@@ -20,27 +20,8 @@ from fl.session import experiment_task
 from fl.written import LONGEST_ANSWER, AnswerLikelihood
 from radio.errors import InputError
 
-WORDS = [
-    "a",
-    "warm",
-    "film",
-    "with",
-    "a",
-    "quiet",
-    "heart",
-    "and",
-    "a",
-    "loud",
-    "end",
-    "that",
-    "nobody",
-    "saw",
-    "coming",
-    "in",
-    "the",
-    "old",
-    "town",
-]
+SENTENCE = "a warm film with a quiet heart and a loud end that nobody saw coming in the old town"
+WORDS = SENTENCE.split()
 
 
 def prompts(count: int) -> list[tuple[str, tuple[str, ...]]]:
