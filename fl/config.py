@@ -90,6 +90,11 @@ class Learning(_Section):
     seed_pool: Count | None = (
         None  # N: rounds draw their seeds from N fixed ones (FedKSeed); absent: a fresh seed a round
     )
+    absent: Annotated[float, Field(ge=0, lt=1)] = 0.0  # in simulation: probability that a device is away in a round,
+    absent_rounds: Count = 1  # and how many rounds it stays away then
+    silent: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # in simulation: probability that an announced device sends nothing
+    )
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 4  # examples of 64 tokens a forward pass has room for
 
     @property

@@ -32,6 +32,7 @@ from privacy.ledger import Budget, Ledger, Owner, PoolLedger
 from privacy.noise import ReproducibleSecret, Secret, SystemSecret
 from privacy.threats import OWN_NOISE
 from privacy.unit import DEVICE
+from radio.absence import Absence, SparseAir
 from radio.air import Air
 from radio.errors import BudgetError, InputError
 from radio.modes import open_air
@@ -154,9 +155,13 @@ def set_threads(threads: int) -> None:
 
 
 def build_air(experiment: Experiment, listen: Callable[[Radio], Radio] | None = None) -> Air:
-    """The air of the experiment; `listen` wraps its receiver, if it has one."""
+    """The air of the experiment, absences included; `listen` wraps its receiver, if it has one."""
     settings = experiment.radio.model_dump() | {"truncation": experiment.radio.least_share}
-    return open_air(experiment.learning.devices, experiment.run.seed, listen=listen, **settings)
+    learning, seed = experiment.learning, experiment.run.seed
+    air = open_air(learning.devices, seed, listen=listen, **settings)
+    if not learning.absent and not learning.silent:
+        return air
+    return SparseAir(air, Absence(seed, learning.absent, learning.absent_rounds, learning.silent))
 
 
 @dataclass(frozen=True)
