@@ -28,7 +28,7 @@ def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: N
         return unit.get_number("virtual_clock") - ahead / station.rate_sps
 
     return Rig(
-        cell.transmitters,
+        opened.transmitters,
         cell.receiver,
         names=[f"device-{k} ({device.named})" for k, device in enumerate(file.device)],
         guard_samples=cell.guard_samples,

@@ -243,13 +243,14 @@ def evaluate(
 ) -> None:
     """Accuracy of a model on a task's held-out data, always with the chance floor."""
     from fl.scoring import score_model, score_run
+    from fl.tasks.registry import TASKS
 
     path = Path(source)
     if (path / "journal.jsonl").is_file():
         result = score_run(path, task, root)
     else:
         if task is None:
-            raise InputError("a model folder has no task of its own: name one with --task (reviews, sst2)")
+            raise InputError(f"a model folder has no task of its own: name one with --task ({', '.join(TASKS)})")
         result = score_model(source, task, root, seed)
     low, high = result.interval
     _say(

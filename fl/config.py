@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fl.config_checks import SURROUNDINGS, check
+from fl.tasks.registry import TASKS, is_task
 from radio.errors import InputError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -27,6 +28,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _task_name(name: str) -> str:
+    if not is_task(name):
+        raise ValueError(f"allowed: {', '.join(TASKS)}, or the path of a task file that ends in .toml")
+    return name
+
+
 class Model(_Section):
     source: str = "embedded"  # `embedded`, a local Hugging Face folder, or a hub id such as facebook/opt-125m
     forward: Literal["fp32", "bf16"] = "fp32"  # what the forward pass computes in; the weights and their log are fp32
@@ -35,11 +42,21 @@ class Model(_Section):
 
 
 class Task(_Section):
-    name: Literal["reviews", "sst2"] = "reviews"
-    root: str | None = None  # folder with the task's files; sst2 without it comes from the hub
+    name: Annotated[str, AfterValidator(_task_name)] = (
+        "reviews"  # built in, or the path of a task file (fl/tasks/task_file.py)
+    )
+    root: str | None = (
+        None  # folder with the task's files; without it they come from the hub, or lie beside the task file
+    )
     public: bool | None = None  # true: a public data set, whose ledger is thrown away; default: what the task says
     examples_per_device: Annotated[int, Field(ge=1)] = 1000
-    test_examples: Annotated[int, Field(ge=1)] | None = None  # default: the whole test split
+    test_examples: Annotated[int, Field(ge=1)] | None = None  # default: all that are held out
+    validation_examples: Annotated[int, Field(ge=0)] = (
+        0  # set apart from training, the same for all seeds; they count as public
+    )
+    held_out: Literal["test", "validation", "both"] = (
+        "test"  # what accuracy is measured on; choose settings on validation
+    )
     partition: Literal["iid", "dirichlet"] = "iid"
     dirichlet_alpha: Positive = 0.5
 
@@ -72,6 +89,11 @@ class Learning(_Section):
     )
     seed_pool: Count | None = (
         None  # N: rounds draw their seeds from N fixed ones (FedKSeed); absent: a fresh seed a round
+    )
+    absent: Annotated[float, Field(ge=0, lt=1)] = 0.0  # in simulation: probability that a device is away in a round,
+    absent_rounds: Count = 1  # and how many rounds it stays away then
+    silent: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # in simulation: probability that an announced device sends nothing
     )
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 4  # examples of 64 tokens a forward pass has room for
 
@@ -297,7 +319,8 @@ def _explain(problem: Any, source: str, origin: dict[str, str]) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         named = [origin[word] for word in re.findall(r"[a-z]+\.[a-z_]+", message) if word in origin]
         return f"{'--set' if '--set' in named else source}: {message}"
-    return f"{where}: {key} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {key} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _known_keys(location: list[str]) -> list[str]:

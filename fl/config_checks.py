@@ -26,6 +26,7 @@ _BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "learning.split_layer": ("learning.estimator", ("split",)),
     "learning.split_width": ("learning.estimator", ("split",)),
     "learning.mask": ("learning.density", ()),
+    "learning.absent_rounds": ("learning.absent", ()),
     "learning.rank": ("learning.direction", ("low-rank",)),
     "learning.refresh": ("learning.direction", ("low-rank",)),
     "learning.momentum": ("learning.optimiser", ("momentum", "adam")),
@@ -82,6 +83,11 @@ def _check_sizes(experiment: Experiment) -> None:
             f"learning.batch = {learning.batch:g} is more than task.examples_per_device = {task.examples_per_device}; a "
             "device cannot draw more than it has"
         )
+    if task.held_out != "test" and not task.validation_examples:
+        raise ValueError(
+            f"task.held_out = {task.held_out!r} with task.validation_examples = 0; set how many examples to set apart, or leave "
+            "held_out out"
+        )
     if task.name == "reviews" and task.examples_per_device > 1000:
         raise ValueError(
             f"task.examples_per_device = {task.examples_per_device}; the generated reviews give at most 1000"
@@ -95,6 +101,11 @@ def _check_air(experiment: Experiment) -> None:
         raise ValueError(
             f"radio.path_loss_db has {len(losses)} values for learning.devices = {learning.devices}; "
             "give one number for all or one per device"
+        )
+    if learning.silent and radio.mode not in ("coherent", "ideal"):
+        raise ValueError(
+            f"learning.silent = {learning.silent:g} with radio.mode = {radio.mode!r}: who is silent is missed only where "
+            "amplitudes add; use coherent or ideal, or learning.absent"
         )
     if radio.mode == "vote" and learning.payload != "sign":
         raise ValueError(

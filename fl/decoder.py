@@ -58,6 +58,15 @@ def answer(network: Any, hidden: Tensor, at: Tensor) -> Tensor:
     return picked if decoder.project_out is None else decoder.project_out(picked)
 
 
+def finish(network: Any, hidden: Tensor) -> Tensor:
+    """The last block, the final norm and the projection at all positions: (rows, length, width) -> (rows, length, the head's)."""
+    decoder = network.model.decoder
+    hidden = blocks(network, hidden, depth(network) - 1, depth(network))
+    if decoder.final_layer_norm is not None:
+        hidden = decoder.final_layer_norm(hidden)
+    return hidden if decoder.project_out is None else decoder.project_out(hidden)
+
+
 def _last_block(block: Any, hidden: Tensor, at: Tensor) -> Tensor:
     """transformers' `OPTDecoderLayer.forward` for one query a row, (rows, width)."""
     rows, length, width = hidden.shape

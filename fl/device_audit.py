@@ -22,7 +22,7 @@ from fl import session
 from fl.config import Experiment, validate
 from fl.device import Device
 from fl.guarantee import guarantee_of
-from fl.likelihood import Encoded, Group, OptionLikelihood
+from fl.likelihood import Encoded, Group, Likelihood, OptionLikelihood
 from privacy.audit import checks
 from privacy.audit.checks import Check
 from privacy.audit.faults import (
@@ -54,7 +54,7 @@ class Bench:
     """What is audited: the experiment, its likelihood, and the devices of two sessions with the same seed."""
 
     experiment: Experiment
-    likelihood: OptionLikelihood
+    likelihood: Likelihood
     first: Device
     again: Device
 
@@ -189,7 +189,7 @@ def _sampler(device: Device, batch: Callable[[int], list[Encoded]]) -> Check:
     return checks.poisson_sampling(taken, device.rate)
 
 
-def _mates(likelihood: OptionLikelihood, examples: Sequence[Encoded]) -> Check:
+def _mates(likelihood: Likelihood, examples: Sequence[Encoded]) -> Check:
     some = list(examples[:MATES])
     alone = np.concatenate([likelihood.losses([example]) for example in some])
     return checks.same_bits(likelihood.losses(some), alone)
@@ -199,7 +199,7 @@ class Unpadded(OptionLikelihood):
     """The fault: one forward for the whole batch, as long as its longest example."""
 
     @classmethod
-    def of(cls, likelihood: OptionLikelihood) -> Unpadded:
+    def of(cls, likelihood: Likelihood) -> Unpadded:
         made = cls.__new__(cls)
         made.__dict__.update(likelihood.__dict__)
         return made

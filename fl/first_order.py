@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from fl.config import Experiment
-from fl.likelihood import LENGTH_STEP, Encoded, OptionLikelihood, evaluate
+from fl.likelihood import LENGTH_STEP, Encoded, Likelihood, OptionLikelihood
 from fl.models import load_model
 from fl.session import experiment_task, held_out, set_threads
 from fl.tasks.task import Task
+from radio.errors import InputError
 from radio.streams import stream
 
 
@@ -46,11 +47,16 @@ def first_order_accuracy(
         optimiser.step()
         report(step + 1, steps)
     network.requires_grad_(False)
-    return evaluate(likelihood, held_out(experiment, task, likelihood).full).accuracy
+    return likelihood.evaluate(held_out(experiment, task, likelihood).full).accuracy
 
 
-def option_logits(network: Any, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
-    """Option logits (n, options) at the answer position, differentiable; one batch padded to its longest prompt."""
+def option_logits(network: Any, likelihood: Likelihood, examples: list[Encoded]) -> torch.Tensor:
+    """Option logits (n, options) at the answer position, differentiable; one batch padded to its longest prompt.
+    Raises InputError where there are no options."""
+    if not isinstance(likelihood, OptionLikelihood):
+        raise InputError(
+            "first-order methods choose between options, and this task is answered in writing; use another"
+        )
     longest = -(-max(len(e.ids) for e in examples) // LENGTH_STEP) * LENGTH_STEP
     ids = torch.full((len(examples), longest), network.config.pad_token_id)
     for row, example in enumerate(examples):
@@ -60,7 +66,7 @@ def option_logits(network: Any, likelihood: OptionLikelihood, examples: list[Enc
     return hidden[torch.arange(len(examples)), answer] @ network.lm_head.weight[likelihood.option_ids].t()
 
 
-def option_loss(network: Any, likelihood: OptionLikelihood, examples: list[Encoded]) -> torch.Tensor:
+def option_loss(network: Any, likelihood: Likelihood, examples: list[Encoded]) -> torch.Tensor:
     """Mean option cross-entropy of a batch, differentiable."""
     labels = torch.tensor([e.label for e in examples])
     return torch.nn.functional.cross_entropy(option_logits(network, likelihood, examples), labels)

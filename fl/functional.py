@@ -141,8 +141,8 @@ class Points:
             for module, _ in modules:
                 del module.forward
 
-    def head(self, options: Tensor) -> Tensor:
-        """The head's rows for some tokens at every point, (points or 1, options, width)."""
+    def head(self, options: Tensor | slice) -> Tensor:
+        """The head's rows for some tokens at every point, (points or 1, options, width); `slice(None)`: for all."""
         rows = self._network.lm_head.weight[options][None]
         change = self._changes.get("lm_head.weight")
         if self._network.lm_head.weight is self._network.model.decoder.embed_tokens.weight:

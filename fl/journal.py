@@ -154,8 +154,10 @@ class Journal:
     def resume(self) -> None:
         self._append({"type": "resumed"})
 
-    def evaluation(self, loss: float, accuracy: float, examples: int, final: bool) -> None:
+    def evaluation(self, loss: float, accuracy: float, examples: int, final: bool, f1: float | None = None) -> None:
+        """`f1` where answers are written."""
         record = {"loss": loss, "accuracy": accuracy, "examples": examples, "final": final}
+        record |= {} if f1 is None else {"f1": f1}
         self._append({"type": "evaluation", "round": self.history.rounds, **record})
 
     def stop(self, reason: str, digest: str) -> None:

@@ -1,16 +1,19 @@
-"""Classification by option likelihood, as in MeZO: the option whose first token the model finds likeliest after the prompt.
+"""What a model makes of a task's examples: losses, at the weights as they are or at several points around them, and the score.
 
-Only the logits of the option tokens at the answer's position are computed (design decision 3), and an example's loss does not
-depend on its batch-mates by one bit (decision 8): its padded length is decided by its own length alone, the number of rows in
-its forward by that and by the settings, and missing rows are filled with dummies.
+`OptionLikelihood` is classification as in MeZO: the option whose first token the model finds likeliest after the prompt.  Only
+the logits of the option tokens at the answer's position are computed (design decision 3).  `fl.written` is for written answers.
+
+An example's loss does not depend on its batch-mates by one bit (decision 8): its padded length is decided by its own length
+alone, the number of rows in its forward by that and by the settings, and missing rows are filled with dummies.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,57 +54,78 @@ class Activations(NamedTuple):
     cut: int
 
 
-class OptionLikelihood:
-    """Losses and logits of one task's options under one model.
+@dataclass(frozen=True)
+class Score:
+    """Held-out result: mean loss in nats, accuracy (of written answers: exact matches) and how many examples they rest on; of
+    written answers the mean F1 of their words."""
 
+    loss: float
+    accuracy: float
+    examples: int
+    f1: float | None = None
+
+
+class Likelihood(ABC):
+    """Losses of one task's examples under one model.
+
+    head         the rows of the head that scoring reads: token ids, or all
     micro_batch  examples of `REFERENCE` tokens in one forward; more of shorter ones and fewer of longer ones, so that a forward
                  has at most as many tokens, or one example.  It bounds the memory and changes the last bits of the losses
     workers      forwards that run at the same time.  A small model's products are too short to be shared by threads; whole
                  forwards are not (set torch's own threads to 1 then).  It changes no bit of the losses
     """
 
-    def __init__(self, model: LanguageModel, options: Sequence[str], micro_batch: int, workers: int = 1) -> None:
+    def __init__(self, model: LanguageModel, head: torch.Tensor | slice, micro_batch: int, workers: int = 1) -> None:
+        self.source = model.source
         self._network = model.network
         self._tokenizer = model.tokenizer
+        self._head = head
         self._tokens = micro_batch * REFERENCE
         self._depth = decoder.depth(model.network)
         self._pad = model.tokenizer.pad_token_id
         self._start = model.tokenizer.bos_token_id
         self._longest = model.network.config.max_position_embeddings
-        first = [self._tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options]
-        if len(set(first)) < len(first):
-            raise InputError(
-                f"the options {list(options)} start with the tokens {first} under the tokenizer of {model.source}; "
-                "they must differ in their first token"
-            )
-        self.option_ids = torch.tensor(first)
         self._pool = ThreadPoolExecutor(workers, "forward") if workers > 1 else None
 
-    def encode(self, prompt: str, label: int) -> Encoded:
-        """Token ids of a prompt; one longer than the model's context loses its beginning, never its question."""
-        ids = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return Encoded((self._start, *ids[-(self._longest - LENGTH_STEP) :]), label)
+    @abstractmethod
+    def encode(self, prompt: str, target: Any) -> Encoded:
+        """Token ids of a prompt and what `Example.target` says; one longer than the model's context loses its beginning, never
+        its question."""
 
+    @abstractmethod
     def tokens(self, examples: Sequence[Encoded]) -> NDArray[np.int64]:
-        """The rows of the embedding that scoring these examples reads: their tokens, the padding's and the options'."""
-        used = {self._pad, self._start, *self.option_ids.tolist()}
-        return np.array(sorted(used.union(*(e.ids for e in examples))), np.int64)
+        """The rows of the embedding that scoring these examples reads."""
 
-    def logits(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
-        """Option logits (n, options) at the answer position."""
-        out = np.empty((len(examples), len(self.option_ids)))
+    @abstractmethod
+    def evaluate(self, examples: Sequence[Encoded]) -> Score:
+        """The held-out score."""
+
+    @abstractmethod
+    def _loss(
+        self, examples: Sequence[Encoded], group: Group, hidden: torch.Tensor, head: torch.Tensor
+    ) -> NDArray[np.float64]:
+        """Losses (copies, examples of the group) from what goes into the last block, (copies x rows, length, width); head
+        (copies or 1, its rows, width)."""
+
+    def _ids(self, prompt: str, room: int) -> tuple[int, ...]:
+        """`</s>` and the prompt's tokens, with room for so many more."""
+        ids = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return (self._start, *ids[-(self._longest - room) :])
+
+    def _rows(self) -> torch.Tensor:
+        return self._network.lm_head.weight[self._head][None]
+
+    def losses(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
+        """-log P(what is right) of every example, in nats.  Shape (n,)."""
+        out = np.empty(len(examples))
 
         def forward(group: Group) -> None:
             hidden = decoder.embed(self._network, group.ids)
             hidden = decoder.blocks(self._network, hidden, 0, self._depth - 1)
-            out[group.examples] = self._answer(hidden, group.answer)[: len(group.examples)]
+            out[group.examples] = self._loss(examples, group, hidden, self._rows())[0]
 
         self._each(forward, self._groups(examples))
         return out
-
-    def losses(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
-        """-log P(right option | one of the options) of every example, in nats.  Shape (n,)."""
-        return option_losses(self.logits(examples), _labels(examples))
 
     def losses_at(
         self, examples: Sequence[Encoded], functional: Functional, seed: int, points: Sequence[Point], mu: float
@@ -154,9 +178,7 @@ class OptionLikelihood:
         if points.first > EMBEDDINGS:
             hidden = decoder.blocks(network, hidden, 0, points.first).repeat(copies, 1, 1)
         hidden = decoder.blocks(network, hidden, max(points.first, 0), self._depth - 1)
-        logits = self._answer(hidden, group.answer.repeat(copies), points.head(self.option_ids))
-        labels = _labels([examples[i] for i in group.examples])
-        return np.array([option_losses(part[: len(labels)], labels) for part in np.split(logits, copies)])
+        return self._loss(examples, group, hidden, points.head(self._head))
 
     def activations(self, examples: Sequence[Encoded], cut: int) -> list[Activations]:
         """What goes into block `cut` (1, ..., blocks - 1) for every group of examples: 4 x width bytes a token, dummies and
@@ -170,12 +192,12 @@ class OptionLikelihood:
 
     def losses_from(self, examples: Sequence[Encoded], activations: Sequence[Activations]) -> NDArray[np.float64]:
         """The losses (n,) of the same examples by the blocks that are left."""
-        logits = np.empty((len(examples), len(self.option_ids)))
+        out = np.empty(len(examples))
         for group, hidden, cut in activations:
             with torch.inference_mode():
                 last = decoder.blocks(self._network, hidden, cut, self._depth - 1)
-                logits[group.examples] = self._answer(last, group.answer)[: len(group.examples)]
-        return option_losses(logits, _labels(examples))
+                out[group.examples] = self._loss(examples, group, last, self._rows())[0]
+        return out
 
     def _classes(self, examples: Sequence[Encoded]) -> dict[int, list[int]]:
         """Examples by padded length, short ones first."""
@@ -199,13 +221,60 @@ class OptionLikelihood:
                 answer[row] = len(examples[i].ids) - 1
             yield Group(chosen, ids, answer)
 
-    def _answer(self, hidden: torch.Tensor, at: torch.Tensor, head: torch.Tensor | None = None) -> NDArray[np.float64]:
-        """Option logits (rows, options); head (points, options, width), by default the network's."""
+
+class OptionLikelihood(Likelihood):
+    """Losses and logits of one task's options under one model."""
+
+    def __init__(self, model: LanguageModel, options: Sequence[str], micro_batch: int, workers: int = 1) -> None:
+        first = [model.tokenizer(option, add_special_tokens=False)["input_ids"][0] for option in options]
+        if len(set(first)) < len(first):
+            raise InputError(
+                f"the options {list(options)} start with the tokens {first} under the tokenizer of {model.source}; "
+                "they must differ in their first token"
+            )
+        self.option_ids = torch.tensor(first)
+        super().__init__(model, self.option_ids, micro_batch, workers)
+
+    def encode(self, prompt: str, target: int) -> Encoded:
+        """`target` is the index of the right option."""
+        return Encoded(self._ids(prompt, LENGTH_STEP), target)
+
+    def tokens(self, examples: Sequence[Encoded]) -> NDArray[np.int64]:
+        """Their tokens, the padding's and the options'."""
+        used = {self._pad, self._start, *self.option_ids.tolist()}
+        return np.array(sorted(used.union(*(e.ids for e in examples))), np.int64)
+
+    def logits(self, examples: Sequence[Encoded]) -> NDArray[np.float64]:
+        """Option logits (n, options) at the answer position."""
+        out = np.empty((len(examples), len(self.option_ids)))
+
+        def forward(group: Group) -> None:
+            hidden = decoder.embed(self._network, group.ids)
+            hidden = decoder.blocks(self._network, hidden, 0, self._depth - 1)
+            out[group.examples] = self._answer(hidden, group.answer, self._rows())[: len(group.examples)]
+
+        self._each(forward, self._groups(examples))
+        return out
+
+    def evaluate(self, examples: Sequence[Encoded]) -> Score:
+        logits, labels = self.logits(examples), _labels(examples)
+        loss = float(option_losses(logits, labels).mean())
+        return Score(loss, float((logits.argmax(axis=1) == labels).mean()), len(examples))
+
+    def _loss(
+        self, examples: Sequence[Encoded], group: Group, hidden: torch.Tensor, head: torch.Tensor
+    ) -> NDArray[np.float64]:
+        copies = len(hidden) // len(group.ids)
+        logits = self._answer(hidden, group.answer.repeat(copies), head)
+        labels = _labels([examples[i] for i in group.examples])
+        return np.array([option_losses(part[: len(labels)], labels) for part in np.split(logits, copies)])
+
+    def _answer(self, hidden: torch.Tensor, at: torch.Tensor, head: torch.Tensor) -> NDArray[np.float64]:
+        """Option logits (rows, options); head (points or 1, options, width)."""
         picked = decoder.answer(self._network, hidden, at).float()
-        weights = (self._network.lm_head.weight[self.option_ids][None] if head is None else head).float()
         # an elementwise product and a row sum: the same additions for a row wherever it stands
-        parts = picked.float().view(len(weights), -1, 1, picked.shape[-1])
-        return (parts * weights.float()[:, None]).sum(-1).view(len(picked), -1).double().numpy()
+        parts = picked.view(len(head), -1, 1, picked.shape[-1])
+        return (parts * head.float()[:, None]).sum(-1).view(len(picked), -1).double().numpy()
 
 
 def _labels(examples: Sequence[Encoded]) -> NDArray[np.int64]:
@@ -217,20 +286,3 @@ def option_losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDA
     peak = logits.max(axis=1)
     normaliser = peak + np.log(np.exp(logits - peak[:, None]).sum(axis=1))
     return normaliser - logits[np.arange(len(labels)), labels]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Held-out result: mean loss in nats, accuracy, and how many examples it rests on."""
-
-    loss: float
-    accuracy: float
-    examples: int
-
-
-def evaluate(likelihood: OptionLikelihood, examples: Sequence[Encoded]) -> Score:
-    logits = likelihood.logits(examples)
-    labels = np.array([e.label for e in examples])
-    return Score(
-        float(option_losses(logits, labels).mean()), float((logits.argmax(axis=1) == labels).mean()), len(examples)
-    )

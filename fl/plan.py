@@ -177,13 +177,12 @@ def _duty(bench: Bench, air: AirTime, round_s: float, rounds: int) -> Duty:
 def _pace(experiment: Experiment, task: Task, evaluations: int) -> Pace:
     """Times one round's losses of all devices, and a few held-out examples."""
     from fl import session
-    from fl.likelihood import evaluate
 
     learning = experiment.learning
     replica = session.build_replica(experiment, task)
     encode = replica.likelihood.encode
     many = max(1, round(learning.batch)) * learning.devices
-    together = [encode(task.prompt(e), e.label) for e in task.train[:many]]
+    together = [encode(task.prompt(e), e.target) for e in task.train[:many]]
     round_s = math.inf
     for seed in (1, 2, 3):  # the first also compiles
         began = time.perf_counter()
@@ -195,7 +194,7 @@ def _pace(experiment: Experiment, task: Task, evaluations: int) -> Pace:
     held_out = session.held_out(experiment, task, replica.likelihood)
     few = held_out.full[:32]
     began = time.perf_counter()
-    evaluate(replica.likelihood, few)
+    replica.likelihood.evaluate(few)
     each = (time.perf_counter() - began) / len(few)
     examples = 2 * len(held_out.full) + (evaluations - 2) * len(held_out.quick)
     return Pace(round_s, each * examples)

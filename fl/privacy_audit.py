@@ -81,7 +81,7 @@ def train_with_coins(seed: int, tick: Callable[[], None] = lambda: None, rounds:
     assert guarantee is not None
     task = session.experiment_task(experiment)
     replica = session.build_replica(experiment, task)
-    candidates = [replica.likelihood.encode(task.prompt(e), e.label) for e in task.train[:CANDIDATES]]
+    candidates = [replica.likelihood.encode(task.prompt(e), e.target) for e in task.train[:CANDIDATES]]
     coins = stream(seed, "audit", "coins").integers(0, 2, CANDIDATES + CANARIES).astype(bool)
     example_in, canary_in = coins[:CANDIDATES], coins[CANDIDATES:]
     real, planted = np.flatnonzero(example_in), np.flatnonzero(canary_in)

@@ -14,7 +14,7 @@ from fl.estimators.estimator import UNTOUCHED, Estimator, Point, walk
 from fl.estimators.shifted import Shifted
 from fl.functional import Functional
 from fl.half import HalfCopy
-from fl.likelihood import Activations, Encoded, OptionLikelihood
+from fl.likelihood import Activations, Encoded, Likelihood
 from fl.models import LanguageModel
 from fl.update import Move, RoundUpdate
 from fl.weights import Weights, digest, parameter_digest
@@ -34,7 +34,7 @@ class Replica:
     def __init__(
         self,
         model: LanguageModel,
-        likelihood: OptionLikelihood,
+        likelihood: Likelihood,
         patterns: tuple[str, ...],
         direction: Direction | None = None,
         estimator: Estimator | None = None,
@@ -65,7 +65,7 @@ class Replica:
         return self._model
 
     @property
-    def likelihood(self) -> OptionLikelihood:
+    def likelihood(self) -> Likelihood:
         self._weights.settle()
         return self._likelihood
 
@@ -104,7 +104,7 @@ class Replica:
     def move(self, seed: int, perturbation: int, amount: float) -> None:
         self._weights.move([Move(seed, perturbation, amount)])
 
-    def _settle_for(self, examples: Sequence[Encoded]) -> OptionLikelihood:
+    def _settle_for(self, examples: Sequence[Encoded]) -> Likelihood:
         self._weights.settle({EMBEDDING: self._likelihood.tokens(examples)})
         return self._likelihood
 

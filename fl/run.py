@@ -313,10 +313,8 @@ class Execution:
         return max(spent) if spent else None
 
     def _evaluate(self, final: bool, full: bool = False) -> float:
-        from fl.likelihood import evaluate
-
-        score = evaluate(self.replica.likelihood, self.held_out.full if final or full else self.held_out.quick)
-        self.journal.evaluation(score.loss, score.accuracy, score.examples, final)
+        score = self.replica.likelihood.evaluate(self.held_out.full if final or full else self.held_out.quick)
+        self.journal.evaluation(score.loss, score.accuracy, score.examples, final, score.f1)
         self.progress.evaluated(
             self.journal.history.rounds, score.loss, score.accuracy, self.task.chance_floor, self._epsilon()
         )
@@ -358,6 +356,7 @@ class Execution:
             "seed": experiment.run.seed,
             **accuracy_facts(last["accuracy"], last["examples"]),
             "loss": last["loss"],
+            "f1": last.get("f1"),
             "zero_shot_accuracy": first["accuracy"],
             "chance_floor": self.task.chance_floor,
             "bow_accuracy": self._bow_accuracy() if finished else None,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fl.export import replay_run
 from fl.interval import wilson_interval
-from fl.likelihood import OptionLikelihood, Score, evaluate
+from fl.likelihood import Likelihood, Score
 from fl.models import load_model
 from fl.run_folder import open_run
-from fl.session import experiment_task
+from fl.session import experiment_task, likelihood_of
 from fl.tasks.registry import load_task
 from fl.tasks.task import Task
 
@@ -28,14 +28,14 @@ class TaskScore:
         return wilson_interval(self.score.accuracy, self.score.examples)
 
 
-def _score(likelihood: OptionLikelihood, task: Task, limit: int | None = None) -> TaskScore:
-    examples = [likelihood.encode(task.prompt(e), e.label) for e in task.test[:limit]]
-    return TaskScore(task.name, evaluate(likelihood, examples), task.chance_floor)
+def _score(likelihood: Likelihood, task: Task, limit: int | None = None) -> TaskScore:
+    examples = [likelihood.encode(task.prompt(e), e.target) for e in task.test[:limit]]
+    return TaskScore(task.name, likelihood.evaluate(examples), task.chance_floor)
 
 
 def score_model(source: str, task: str, root: str | None, seed: int) -> TaskScore:
     data = load_task(task, seed=seed, devices=1, root=root)
-    return _score(OptionLikelihood(load_model(source), data.options, MICRO_BATCH), data)
+    return _score(likelihood_of(load_model(source), data, MICRO_BATCH), data)
 
 
 def score_run(run: Path, task: str | None, root: str | None) -> TaskScore:
@@ -45,4 +45,4 @@ def score_run(run: Path, task: str | None, root: str | None) -> TaskScore:
     if task is None or (task == experiment.task.name and root in (None, experiment.task.root)):
         return _score(replica.likelihood, experiment_task(experiment), experiment.task.test_examples)
     data = load_task(task, seed=experiment.run.seed, devices=1, root=root)
-    return _score(OptionLikelihood(replica.model, data.options, MICRO_BATCH), data)
+    return _score(likelihood_of(replica.model, data, MICRO_BATCH), data)

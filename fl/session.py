@@ -19,18 +19,20 @@ from fl.directions.split import Split
 from fl.estimators.registry import estimator
 from fl.functional import Functional
 from fl.guarantee import Guarantee
-from fl.likelihood import Encoded, OptionLikelihood
+from fl.likelihood import Encoded, Likelihood, OptionLikelihood
 from fl.models import LanguageModel, load_model
 from fl.replica import Replica
 from fl.tasks import partition
 from fl.tasks.registry import load_task
 from fl.tasks.task import Task, digest_examples
+from fl.written import AnswerLikelihood
 from privacy.grid import Grid
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner, PoolLedger
 from privacy.noise import ReproducibleSecret, Secret, SystemSecret
 from privacy.threats import OWN_NOISE
 from privacy.unit import DEVICE
+from radio.absence import Absence, SparseAir
 from radio.air import Air
 from radio.errors import BudgetError, InputError
 from radio.modes import open_air
@@ -55,7 +57,13 @@ def experiment_task(experiment: Experiment) -> Task:
         devices=experiment.learning.devices,
         train_examples=wanted,
         root=experiment.task.root,
+        validation=experiment.task.validation_examples,
+        held_out=experiment.task.held_out,
     )
+    if experiment.run.first_order and not task.options:
+        raise InputError(
+            f"run.first_order chooses between options, and {task.name} is answered in writing; leave it out"
+        )
     if experiment.run.first_order and not is_public(experiment, task):
         raise InputError(
             "run.first_order trains on the data without any privacy, so it is for public data only; "
@@ -76,7 +84,7 @@ def build_replica(experiment: Experiment, task: Task) -> Replica:
     side_by_side = model.network.config.hidden_size <= SMALL
     set_threads(1 if side_by_side else threads)
     workers = threads if side_by_side else 1
-    likelihood = OptionLikelihood(model, task.options, experiment.learning.micro_batch, workers)
+    likelihood = likelihood_of(model, task, experiment.learning.micro_batch, workers)
     learning = experiment.learning
     trained = model.select(learning.parameters)
     z = direction(
@@ -101,6 +109,13 @@ def build_replica(experiment: Experiment, task: Task) -> Replica:
         half=experiment.model.forward == "bf16",
         functional=_functional(experiment, model, trained, z),
     )
+
+
+def likelihood_of(model: LanguageModel, task: Task, micro_batch: int, workers: int = 1) -> Likelihood:
+    """How the task is scored: by its options, or by what is written."""
+    if task.options:
+        return OptionLikelihood(model, task.options, micro_batch, workers)
+    return AnswerLikelihood(model, micro_batch, workers)
 
 
 def _split(base: Direction, cut: int, blocks: int, trained: Collection[str]) -> Direction:
@@ -143,9 +158,13 @@ def set_threads(threads: int) -> None:
 
 
 def build_air(experiment: Experiment, listen: Callable[[Radio], Radio] | None = None) -> Air:
-    """The air of the experiment; `listen` wraps its receiver, if it has one."""
+    """The air of the experiment, absences included; `listen` wraps its receiver, if it has one."""
     settings = experiment.radio.model_dump() | {"truncation": experiment.radio.least_share}
-    return open_air(experiment.learning.devices, experiment.run.seed, listen=listen, **settings)
+    learning, seed = experiment.learning, experiment.run.seed
+    air = open_air(learning.devices, seed, listen=listen, **settings)
+    if not learning.absent and not learning.silent:
+        return air
+    return SparseAir(air, Absence(seed, learning.absent, learning.absent_rounds, learning.silent))
 
 
 @dataclass(frozen=True)
@@ -156,9 +175,9 @@ class HeldOut:
     quick: Sequence[Encoded]
 
 
-def held_out(experiment: Experiment, task: Task, likelihood: OptionLikelihood) -> HeldOut:
+def held_out(experiment: Experiment, task: Task, likelihood: Likelihood) -> HeldOut:
     test = task.test[: experiment.task.test_examples]
-    full = [likelihood.encode(task.prompt(e), e.label) for e in test]
+    full = [likelihood.encode(task.prompt(e), e.target) for e in test]
     order = stream(experiment.run.seed, "evaluation subset").permutation(len(full))
     return HeldOut(full, [full[i] for i in order[: experiment.run.evaluate_examples]])
 
@@ -197,6 +216,8 @@ def shares_of(experiment: Experiment, task: Task) -> list[NDArray[np.int64]]:
     learning, seed = experiment.learning, experiment.run.seed
     if experiment.task.partition == "iid":
         return partition.iid(len(task.train), learning.devices, seed)
+    if not task.options:
+        raise InputError(f"task.partition = 'dirichlet' skews labels, and {task.name} has none; use 'iid'")
     return partition.dirichlet([e.label for e in task.train], learning.devices, experiment.task.dirichlet_alpha, seed)
 
 
@@ -250,7 +271,7 @@ def check_budgets(experiment: Experiment, guarantee: Guarantee | None, ledgers: 
 def build_devices(
     experiment: Experiment,
     task: Task,
-    likelihood: OptionLikelihood | None,
+    likelihood: Likelihood | None,
     guarantee: Guarantee | None,
     ledgers: Path | None,
     only: Collection[int] | None = None,
@@ -288,7 +309,7 @@ def build_devices(
             devices.append(
                 Device(
                     name=name,
-                    examples=[] if likelihood is None else [likelihood.encode(task.prompt(e), e.label) for e in own],
+                    examples=[] if likelihood is None else [likelihood.encode(task.prompt(e), e.target) for e in own],
                     rate=experiment.sampling_rate,
                     grid=Grid(privacy.clip, learning.batch),
                     secret=_secret(experiment, k),

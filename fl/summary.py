@@ -51,7 +51,8 @@ def describe(summary: dict[str, Any]) -> list[str]:
     low, high = summary["accuracy_interval"]
     lines = [
         f"accuracy {summary['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}, {summary['test_examples']} examples, "
-        f"1 seed), chance floor {summary['chance_floor']:.1%}",
+        f"1 seed), chance floor {summary['chance_floor']:.1%}"
+        + ("" if summary.get("f1") is None else f"; of exact matches, F1 {summary['f1']:.1%}"),
         f"zero-shot {summary['zero_shot_accuracy']:.1%}"
         + (f", bag of words {summary['bow_accuracy']:.1%}" if summary["bow_accuracy"] is not None else "")
         + (

@@ -20,6 +20,7 @@ from fl.baselines.fedzo import FedZO
 from fl.baselines.first_order import FedAvg, FedSGD
 from fl.baselines.mezo import MeZO
 from fl.baselines.pairzero import PairZero
+from fl.baselines.paper_power import PaperPower
 from fl.baselines.setting import Setting
 from fl.config import Experiment, validate
 from radio.errors import InputError
@@ -73,6 +74,10 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "sparse": Preset(PairZero, {"learning.parameters": ["*"], "learning.density": 0.001}, rate=5.0),
+    "paper-solution": Preset(PaperPower),
+    "paper-static": Preset(PaperPower, options={"control": "static"}),
+    "paper-reversed": Preset(PaperPower, options={"control": "reversed"}),
+    "paper-perfect": Preset(PaperPower, options={"control": "perfect"}),
     "mezo": Preset(MeZO, {**GAUSSIAN, "learning.perturbations": 1}),
     "decomfl": Preset(
         DeComFL,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fl import session
 from fl.config import Experiment
 from fl.learning_rate import rate_at
-from fl.likelihood import Encoded, OptionLikelihood, Score, evaluate
+from fl.likelihood import Encoded, Likelihood, Score
 from fl.replica import Replica
 from fl.rounds import round_seed
 from fl.tasks.task import Task
@@ -42,7 +42,7 @@ class Setting:
     replica: Replica
     shares: Sequence[Sequence[Encoded]]
     held_out: session.HeldOut
-    scorer: OptionLikelihood
+    scorer: Likelihood
     resources: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
@@ -56,7 +56,7 @@ class Setting:
             )
         replica = session.build_replica(experiment, task)
         # a method's own micro-batch may be as small as its batches; evaluation is the same for all
-        scorer = OptionLikelihood(replica.model, task.options, EVALUATION_ROWS)
+        scorer = session.likelihood_of(replica.model, task, EVALUATION_ROWS)
         devices = session.build_devices(experiment, task, replica.likelihood, None, Path())  # no charge, so no ledger
         shares = [device.examples for device in devices]
         return cls(experiment, task, replica, shares, session.held_out(experiment, task, scorer), scorer)
@@ -154,7 +154,7 @@ class Setting:
     def evaluate(self, full: bool = False) -> Score:
         """Loss and accuracy on held-out examples: `run.evaluate_examples` of them, or all."""
         _ = self.replica.likelihood  # carries out queued moves
-        return evaluate(self.scorer, self.held_out.full if full else self.held_out.quick)
+        return self.scorer.evaluate(self.held_out.full if full else self.held_out.quick)
 
     def training_loss(self) -> float:
         """Mean loss of all devices' examples at the present weights."""

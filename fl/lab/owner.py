@@ -14,9 +14,8 @@ from fl import session
 from fl.config import Experiment
 from fl.device import Device
 from fl.guarantee import Guarantee
-from fl.likelihood import OptionLikelihood
-from fl.tasks.reviews import generate
-from fl.tasks.sst2 import OPTIONS, TEMPLATE, read_tsv
+from fl.likelihood import Likelihood
+from fl.tasks.registry import TASKS, load_own
 from fl.tasks.task import Task, digest_examples
 from privacy.grid import Grid
 from privacy.identity import keyed_digest
@@ -32,7 +31,7 @@ EPSILON = 8.0  # what private data is worth at most to a server, where its owner
 class Terms:
     """What a data owner allows.
 
-    data     own examples, `sentence<TAB>label` like SST-2's files; None: the device's share of a public data set
+    data     own examples, in the format of the task's files (of `reviews`: SST-2's); None: the share of a public data set
     public   the owner says that these examples are nobody's secret
     ledger   folder of the owner's ledgers; default: see `ledger_folder`
     epsilon  largest budget for these examples, all runs together; for private ones `EPSILON` where none is given
@@ -63,13 +62,16 @@ def on_this_host(experiment: Experiment, terms: Terms) -> Experiment:
 
 
 def own_task(experiment: Experiment, terms: Terms) -> tuple[Task, bool]:
-    """The task with the examples to choose from, and whether they are public."""
+    """The task with the examples to choose from, and whether they are public.  Raises InputError for a task file, which only
+    the server named and which might be any file of this host."""
+    if experiment.task.name not in TASKS:
+        raise InputError(
+            f"the experiment's task is the file {experiment.task.name!r}; lab mode takes built-in tasks: {', '.join(TASKS)}"
+        )
     if terms.data is None:
         task = session.experiment_task(experiment)
         return task, task.public or terms.public
-    own = tuple(read_tsv(terms.data))
-    template, options = (TEMPLATE, OPTIONS) if experiment.task.name == "sst2" else (generate.TEMPLATE, generate.OPTIONS)
-    return Task(experiment.task.name, terms.public, template, options, own, (), digest_examples(own)), terms.public
+    return load_own(experiment.task.name, terms.data, terms.public), terms.public
 
 
 def check(
@@ -154,7 +156,7 @@ def build_device(
     run_id: str,
     experiment: Experiment,
     task: Task,
-    likelihood: OptionLikelihood,
+    likelihood: Likelihood,
     guarantee: Guarantee | None,
     terms: Terms,
     public: bool,
@@ -184,7 +186,7 @@ def build_device(
     private = privacy.enabled and not privacy.reproducible
     device = Device(
         name=name,
-        examples=[likelihood.encode(task.prompt(e), e.label) for e in own],
+        examples=[likelihood.encode(task.prompt(e), e.target) for e in own],
         rate=experiment.sampling_rate,
         grid=Grid(privacy.clip, learning.batch),
         secret=SystemSecret() if private else ReproducibleSecret(experiment.run.seed, "device", index),

@@ -135,13 +135,13 @@ def test_the_exported_model_scores_what_the_run_scored(pairzero, finished_run, t
     assert "chance floor 50.0%" in by_model.out
     # on the run's own examples the two agree exactly
     from fl.export import replay_run
-    from fl.likelihood import OptionLikelihood, evaluate
+    from fl.likelihood import OptionLikelihood
     from fl.tasks.registry import load_task
 
     task = load_task("reviews", seed=11, devices=1)
     likelihood = OptionLikelihood(exported, task.options, 8)
     examples = [likelihood.encode(task.prompt(e), e.label) for e in task.test[:40]]
-    assert evaluate(likelihood, examples).accuracy == finished_run.summary["accuracy"]
+    assert likelihood.evaluate(examples).accuracy == finished_run.summary["accuracy"]
     assert replay_run(finished_run.path).digest() == finished_run.summary["params_digest"]
     one_message(pairzero("export", finished_run.path, "model"), 2, "not an empty folder")
 
@@ -152,7 +152,9 @@ def test_commands_on_what_is_no_run_say_so(pairzero, tmp_path):
         one_message(pairzero(*command), 2, "empty")
     one_message(pairzero("evaluate", "empty"), 2, "--task")
     one_message(pairzero("evaluate", "empty", "--task", "reviews"), 2, "empty")
-    one_message(pairzero("evaluate", "embedded", "--task", "imdb"), 2, "'imdb'", "reviews, sst2")
+    one_message(
+        pairzero("evaluate", "embedded", "--task", "imdb"), 2, "'imdb'", "reviews, squad, boolq, cb, rte, sst2, wic"
+    )
 
 
 def test_a_run_that_never_began_cannot_be_exported(pairzero, make_experiment, tmp_path):

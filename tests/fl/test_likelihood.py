@@ -11,7 +11,7 @@ import torch
 from fl.directions.rademacher import Rademacher
 from fl.estimators.estimator import Point
 from fl.functional import Functional
-from fl.likelihood import LENGTH_STEP, Encoded, OptionLikelihood, evaluate, option_losses
+from fl.likelihood import LENGTH_STEP, Encoded, OptionLikelihood, option_losses
 from fl.models import LanguageModel, load_model
 from fl.pretrain import Recipe, build
 from fl.tasks.registry import load_task
@@ -166,10 +166,10 @@ def test_option_losses_are_a_stable_cross_entropy():
 def test_the_score_counts_what_is_likeliest(model, task):
     likelihood = OptionLikelihood(model, task.options, ROWS)
     examples = encoded(likelihood, task, 30)
-    score = evaluate(likelihood, examples)
+    score = likelihood.evaluate(examples)
     answers = likelihood.logits(examples).argmax(axis=1)
     assert score.examples == 30
     assert score.accuracy == pytest.approx(np.mean([a == e.label for a, e in zip(answers, examples, strict=True)]))
     assert score.loss == pytest.approx(likelihood.losses(examples).mean())
-    turned = evaluate(likelihood, [Encoded(e.ids, 1 - e.label) for e in examples])
+    turned = likelihood.evaluate([Encoded(e.ids, 1 - e.label) for e in examples])
     assert turned.accuracy == pytest.approx(1 - score.accuracy)

@@ -47,6 +47,13 @@ def generate_reviews(*, seed: int, devices: int, train_examples: int | None = No
     )
 
 
+def validation_reviews(seed: int, task: Task, count: int) -> tuple[Example, ...]:
+    """`count` more reviews in the words of the test split, none of them in either split of the task."""
+    _, for_test = split_vocabulary(seed)
+    seen = {example.text for example in (*task.test, *task.train)}
+    return tuple(Example(r.text, r.label) for r in islice(reviews(seed, "validation", for_test, seen), count))
+
+
 def reviews(seed: int, split: str, vocabulary: Vocabulary, seen: set[str]) -> Iterator[Review]:
     """Reviews without end, none in `seen` (which grows); one of each label in every pair, in random order."""
     draw = Draw(stream(seed, "tasks", "reviews", split))

@@ -14,6 +14,7 @@ LEARN: dict[str, tuple[int, dict, dict]] = {
     "fzoo": (3, {}, {}),
     "lozo": (8, {"learning.rate": 2e-2}, {}),
     "mezo": (8, {}, {}),
+    **{f"paper-{control}": (10, {"privacy.epsilon": 1e6}, {}) for control in ("solution", "static", "reversed")},
     "fedspzo": (6, {}, {}),
     "fedsgd": (4, {}, {}),
     "fedsgd-ota": (4, {}, {}),

@@ -12,8 +12,7 @@ from safetensors.numpy import load_file, save_file
 from bench.lab import Lab
 from fl.config import Experiment
 from fl.guarantee import guarantee_of
-from fl.tasks.sst2 import read_tsv
-from fl.tasks.task import digest_examples
+from fl.tasks.registry import load_own
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner
 from privacy.record_log import read_records
@@ -50,7 +49,7 @@ def test_who_has_spent_its_budget_follows(lab: Lab, make_experiment: Make) -> No
     data, folder = lab.folder / "own.tsv", lab.folder / "ledgers"
     rows = [("a fine film", 1), ("a poor film", 0)] * 25
     data.write_text("sentence\tlabel\n" + "".join(f"{text} {k}\t{label}\n" for k, (text, label) in enumerate(rows)))
-    name = keyed_digest(folder, digest_examples(read_tsv(data)))
+    name = keyed_digest(folder, load_own("sst2", data, False).pool)
     with Ledger(
         folder / f"{name[:32]}.jsonl",
         Owner("device-1", name),

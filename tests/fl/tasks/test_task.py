@@ -66,7 +66,7 @@ def test_registry_loads_reviews_and_sst2(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "sst3", "devices": 2}, "'sst3' is not a task; allowed: reviews, sst2"),
+        ({"name": "sst3", "devices": 2}, "'sst3' is not a task; allowed: reviews, squad, boolq"),
         ({"name": "reviews", "devices": 0}, "0 devices"),
         ({"name": "reviews", "devices": 5, "train_examples": 4}, "train_examples = 4 is too few for 5 devices"),
         ({"name": "reviews", "devices": 2, "root": "somewhere"}, "task.root = 'somewhere'.*generated"),
