@@ -99,7 +99,7 @@ def test_who_is_lost_while_it_sends_is_missed_at_the_end_of_the_slot(hub: Hub) -
     cast = RemoteCast(3, lambda: hub)  # type: ignore[arg-type,return-value]
     cast.cue({0: Cue("payload"), 1: Cue("payload")})
     hub.feed(server_state.Gone(b"device-0"))
-    with pytest.raises(CueLost, match="^device-0 "):
+    with pytest.raises(CueLost, match=r"^device-0 "):
         cast.mute()
     assert hub.cues[-1] == {"device-1": m.Cue(4, 2, "mute")}
     cast.close()
