@@ -17,7 +17,8 @@ from fl.station_log import sessions_of
 from radio.emulator.server import Plutos, serve
 
 Make = Callable[..., Experiment]
-SETTINGS = {"learning.devices": 2, "learning.rounds": 4, "radio.window": 1024, "task.test_examples": 20}
+# six rounds: what they cost is known to the processes that these are forked from
+SETTINGS = {"learning.devices": 2, "radio.window": 1024, "task.test_examples": 20}
 STATION = """
 [station]
 name = "three"

@@ -13,6 +13,7 @@ from fl.journal import read_history
 from radio.emulator.server import Plutos, serve
 from tests.fl.lab.test_lab_station import SETTINGS, await_silence, replayed, station
 
+LONG = 12  # rounds; what they cost is known to the processes these are forked from
 Make = Callable[..., Experiment]
 
 
@@ -32,7 +33,7 @@ def test_a_device_that_dies_on_the_air_falls_silent_and_is_left_out(lab: Any, ma
     with serve(3, clock="free", seed=6, host="127.0.0.1", port=0) as units:
         file = station(lab.folder, units, clock="free")
         experiment = lab.folder / "experiment.toml"
-        changes = SETTINGS | {"radio.mode": "energy", "learning.rounds": 8}
+        changes = SETTINGS | {"radio.mode": "energy", "learning.rounds": LONG}
         experiment.write_text(make_experiment(changes).to_toml(), encoding="utf-8")
         server = lab.server(experiment, "--out", lab.run, "--station", file)
         stays, dies = (lab.device(k, "--station", file) for k in range(2))
@@ -49,7 +50,7 @@ def test_a_device_that_dies_on_the_air_falls_silent_and_is_left_out(lab: Any, ma
         assert server.wait() == 0, server.printed
         assert "device-1 is lost" in server.printed
         summary = json.loads((lab.run / "summary.json").read_text(encoding="utf-8"))
-        assert summary["finished"] and summary["rounds"] == 8
+        assert summary["finished"] and summary["rounds"] == LONG
         assert summary["params_digest"] == replayed(lab.run)
         assert stays.wait() == 0 and f"digest of the weights {summary['params_digest']}" in stays.printed
         assert read_history(lab.run).erased <= 2  # the slot it died in
@@ -61,7 +62,7 @@ def test_a_device_that_is_stopped_leaves_silence(lab: Any, make_experiment: Make
     with serve(3, clock="shared", seed=5, host="127.0.0.1", port=0) as units:
         file = station(lab.folder, units)
         experiment = lab.folder / "experiment.toml"
-        experiment.write_text(make_experiment(SETTINGS | {"learning.rounds": 200}).to_toml(), encoding="utf-8")
+        experiment.write_text(make_experiment(SETTINGS | {"learning.rounds": LONG}).to_toml(), encoding="utf-8")
         server = lab.server(experiment, "--out", lab.run, "--station", file)
         devices = [lab.device(k, "--station", file) for k in range(2)]
         lab.until(1)
