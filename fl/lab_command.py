@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from radio.errors import InputError
 
+if TYPE_CHECKING:
+    from fl.config import Experiment
+
+Station = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Station file: real radios; default: the air is simulated.")
+]
 Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="Key folder; default: that of `pairzero keys`.")]
 
 
@@ -23,11 +30,13 @@ def server(
     listen: Annotated[
         str, typer.Option(metavar="ENDPOINT", help="tcp://ADDRESS:PORT; `*` for every address, or any free port.")
     ] = "tcp://127.0.0.1:5755",
+    station: Station = None,
     keys: Keys = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds the first round waits for missing devices.")] = 120.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
-    """Serve an experiment to devices that are processes of their own, on the simulated air, and write its run folder.
+    """Serve an experiment to devices that are processes of their own, and write its run folder: on the simulated air, or with
+    --station with the station's receiver alone.
 
     Devices come, go and come back as they like: whoever is missing is left out of the round. Exit codes are those of
     `pairzero run`.
@@ -44,11 +53,16 @@ def server(
                 f"{resume} keeps the experiment it was started with; resume it without an experiment, --set and --out"
             )
         folder = run_folder.open_run(resume)
+        if station is not None:
+            _check_station(folder.experiment, station)
+            run_folder.move_to(folder, station)
     elif experiment is None:
         raise InputError("name an experiment file, for example examples/demo.toml, or continue a run with --resume RUN")
     else:
         settings = load(experiment, overrides or [], _say)
-        folder = run_folder.create(out or _free(Path("runs") / settings.run.name), settings, fresh)
+        if station is not None:
+            _check_station(settings, station)
+        folder = run_folder.create(out or _free(Path("runs") / settings.run.name), settings, fresh, station)
     _say(f"run folder {folder.path}")
     try:
         summary = finished_summary(folder)
@@ -92,15 +106,22 @@ def device(
     threat: Annotated[str, typer.Option(help="Weakest threat model that the owner allows.")] = "own-noise",
     model: Annotated[str | None, typer.Option(help="Where this host keeps the model.")] = None,
     root: Annotated[str | None, typer.Option(help="Where this host keeps the task's files.")] = None,
+    station: Station = None,
+    allow_tx: Annotated[
+        bool, typer.Option("--allow-tx", help="Transmit although the station file has no permit: you vouch for it.")
+    ] = False,
     keys: Keys = None,
     patience: Annotated[float, typer.Option(min=1, help="Seconds to wait for a server that is away.")] = 3600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
     """Take part in a server's run with this device's own data, secret and privacy ledger, which stay in this process.
 
-    What the server asks for is checked against the owner's limits before joining. When the server goes away the device waits
-    for it; Ctrl-C ends it after the round, twice at once.
+    What the server asks for is checked against the owner's limits before joining. With --station it sends by a radio of its
+    own, the one that the station file has under NAME. When the server goes away the device waits for it; Ctrl-C ends it
+    after the round, twice at once.
     """
+    if allow_tx and station is None:
+        raise InputError("--allow-tx without --station: nothing would be transmitted; leave it out, or name a station")
     from fl.lab.device import DeviceProcess
     from fl.lab.keys import default_folder, load_device
     from fl.lab.owner import Terms
@@ -109,9 +130,24 @@ def device(
     own = load_device(keys or default_folder(), name)
     terms = Terms(data, public, ledger, epsilon, delta, noise, clip, threat, model, root)
     stop = Stop()
-    with stop.listening():
-        digest = DeviceProcess(server, own, terms, (lambda line: None) if quiet else _say, patience).run(stop)
+    say = (lambda line: None) if quiet else _say
+    with ExitStack() as leaving:
+        leaving.enter_context(stop.listening())
+        radio = None
+        if station is not None:
+            from fl.lab.device_radio import DeviceRadio
+
+            radio = leaving.enter_context(DeviceRadio(name, station, allow_tx, say))
+        digest = DeviceProcess(server, own, terms, say, patience, radio).run(stop)
     _say(f"{name}: the run is finished; digest of the weights {digest}")
+
+
+def _check_station(experiment: Experiment, station: Path) -> None:
+    """Raises InputError for what would be refused later, before a folder is made or a radio opened."""
+    from fl.station import bench_for
+    from radio.station import load_station
+
+    bench_for(experiment, load_station(station), allow_tx=True)
 
 
 def _free(path: Path) -> Path:

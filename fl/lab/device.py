@@ -108,7 +108,7 @@ class DeviceProcess:
                     if stop and self._state.order is None:
                         raise KeyboardInterrupt
                     frame = self._link.receive(0.0 if self._state.due else TURN_S)
-                    if connections != self._link.connections or (self._state.until and not self._link.up):
+                    if connections != self._link.connections or self._abandoned:
                         connections = self._link.connections
                         self._feed(protocol.Heard(Rejoin()))
                     if frame is not None:
@@ -125,6 +125,11 @@ class DeviceProcess:
                 self._transmitter.close()
             if self._built is not None:
                 session.close_ledgers([self._built.device])
+
+    @property
+    def _abandoned(self) -> bool:
+        """Whether the radio may be sending, or holds a tone, and nobody looks after it any more."""
+        return self._radio is not None and self._state.stage == "ready" and not self._link.up
 
     def _finish(self, end: protocol.Leave) -> str:
         if end.refused:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any, get_args
 
 import msgspec
 import pytest
+from msgspec import inspect
 
 from fl.lab import messages as m
 from radio.streams import stream
@@ -21,6 +23,9 @@ FROM_DEVICE = [
     m.Armed(7),
     m.Declined(7, "budget"),
     m.Sent(7, False),
+    m.Cued(7, 12, False, True),
+    m.Status(41.5),
+    m.Ready(FACTS, 12, -1, m.Tuned(915e6, 1e6, "shared", 40e6)),
     m.Digest(100, DIGEST),
     m.Ping(),
 ]
@@ -31,6 +36,7 @@ FROM_SERVER = [
     m.Open(7, 4, 2**63, 2, 0.01),
     m.Propose(7, 3, 0.25, (0.5, -0.125), 11.0),
     m.Transmit(7, 5.0),
+    m.Cue(7, 12, "together", level=0.5),
     m.Commit(ROUND),
     m.Pong(4),
     m.Rejoin(),
@@ -52,6 +58,53 @@ def test_between_device_and_air() -> None:
     values = (0.1, -3e300, 5e-324)
     assert m.payload(m.encode(m.Payload(7, values))).values == values
     assert m.on_air(m.encode(m.OnAir(7))).slot == 7
+
+
+def _numbers(kind: Any, path: str) -> dict[str, str]:
+    """Every field of a message, or of what is in it, that can hold a number that is no integer, or bytes, or any length of
+    anything."""
+    found: dict[str, str] = {}
+    for field in inspect.type_info(kind).fields:  # type: ignore[union-attr]
+        parts = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        for part in parts:
+            where = f"{path}.{field.name}"
+            if isinstance(part, inspect.StructType):
+                found |= _numbers(part.cls, where)
+            elif not isinstance(
+                part, inspect.IntType | inspect.BoolType | inspect.NoneType | inspect.LiteralType | inspect.StrType
+            ):
+                found[where] = type(part).__name__
+    return found
+
+
+def test_what_a_device_says_has_no_room_for_a_payload() -> None:
+    """The server sees the measured sum and acknowledgements; how its radio is set is all that a device says in numbers."""
+    found: dict[str, str] = {}
+    for kind in get_args(m.FromDevice):
+        found |= _numbers(kind, kind.__name__)
+    assert found == {
+        "Ready.radio.lo_hz": "FloatType",
+        "Ready.radio.rate_sps": "FloatType",
+        "Ready.radio.reference_hz": "FloatType",
+        "Status.temperature_c": "FloatType",
+    }
+
+
+def test_cues_mean_something() -> None:
+    cue = m.Cue(7, 12, "payload", 1, 1)
+    for changes in (
+        {"kind": "shout"},
+        {"level": 1.5},
+        {"level": math.nan},
+        {"number": 0},
+        {"scalar": -1},
+        {"values": [0.5]},
+    ):
+        with pytest.raises(m.MessageError):
+            m.from_server(_altered(cue, **changes))
+    for value in (math.nan, -300.0):
+        with pytest.raises(m.MessageError):
+            m.from_device(_altered(m.Status(20.0), temperature_c=value))
 
 
 def test_a_direction_is_not_the_other() -> None:
