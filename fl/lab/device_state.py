@@ -19,6 +19,7 @@ from fl.lab.messages import (
     PROTOCOL,
     Armed,
     Commit,
+    Compare,
     Declined,
     Facts,
     FromDevice,
@@ -156,6 +157,13 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Recompute:
+    """Tell the server digests of weights that are made anew from the log."""
+
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Mute:
     """Whatever was about to be sent is not."""
 
@@ -168,7 +176,7 @@ class Leave:
     refused: str = ""
 
 
-Action = Say | Build | Release | Emit | Apply | Report | Mute | Leave
+Action = Say | Build | Release | Emit | Apply | Report | Recompute | Mute | Leave
 Step = tuple[State, tuple[Action, ...]]
 
 
@@ -241,6 +249,8 @@ def _in_round(state: State, message: FromServer, now: float) -> Step:
             if entry.position > state.position:
                 return _ready(state, now)
             return _commit(state, entry)
+        case Compare(places) if places[-1] <= state.position:
+            return state, (Recompute(places),)
         case Pong(length) if length > state.position:
             return _ready(state, now)
     return state, ()

@@ -21,6 +21,7 @@ from fl.lab.messages import (
     PROTOCOL,
     Armed,
     Commit,
+    Compared,
     Declined,
     Digest,
     Facts,
@@ -170,7 +171,15 @@ class Check:
     digest: str
 
 
-Action = Send | SendSuffix | Check
+@dataclass(frozen=True)
+class Answered:
+    """What the server asked outside of rounds: `fl.lab.disagreement`."""
+
+    device: str
+    message: Compared
+
+
+Action = Send | SendSuffix | Check | Answered
 Step = tuple[State, tuple[Action, ...]]
 
 
@@ -214,6 +223,8 @@ def _heard(state: State, peer: bytes, device: str, message: FromDevice, now: flo
             return state, (Send(peer, Pong(state.length)),)
         case Digest(position, digest) if member.joined and position <= state.length:
             return state, (Check(device, position, digest),)
+        case Compared() if member.joined:
+            return state, (Answered(device, message),)
         case Opened() | Armed() | Declined() | Sent():
             return _answer(state, device, message, now), ()
     return state, ()
