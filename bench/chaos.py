@@ -1,12 +1,17 @@
-"""What a lab survives: nonsense on the wire, links that break, and power cuts.
+"""What a lab survives: kills, nonsense on the wire, links that break, and power cuts; and what its control plane costs.
 
-    python -m bench.chaos [--quick] [--json FILE] [--messages 1000000] [--cuts 1000] [--partition 30]
+    python -m bench.chaos [--quick] [--json FILE] [--kills 200] [--messages 1000000] [--cuts 1000] [--partition 30]
 
-`malformed` frames, damaged, stale, of strangers or out of turn, at a server in the middle of a round: `uncaught` counts
-those that raised an error or changed who is in the round, the log or who is a member. `rejoin_s_max` is the longest that a
-device's link took to carry an answer again after a TCP reset, one in ten exchanges, or a partition's end. `power_cuts` are
-played on a journal, at any of its syncs: `corrupt_journals` counts those that could then not be opened, or had lost a record
-that was acknowledged.
+`kills` of a server and two devices on a toy model, at every named write, send and arm (`bench.seams`) and at random;
+`digest_mismatches` counts replicas, logs and final weights that are not those of the journal, `lost_commits` entries that a
+process had seen and the journal lacks, `budget_overspends` budgets exceeded, slots charged twice, transmitted without a
+charge, or burned beyond one a kill. `overhead_ms` is what a round costs besides measuring, updating and the air.
+
+`malformed` frames, damaged, stale, repeated, reordered, of strangers or out of turn, half of them at a server and half at a
+device, both in the middle of a round: `uncaught` counts those that raised an error or changed anything. `rejoin_s_max` is the
+longest that a device's link took to carry an answer again after a TCP reset, one in ten exchanges, or a partition's end.
+`power_cuts` are played on a journal, at any of its syncs: `corrupt_journals` counts those that could then not be opened, or
+had lost a record that was acknowledged.
 """
 
 from __future__ import annotations
@@ -16,17 +21,19 @@ from pathlib import Path
 
 from bench.chaos_disk import power_cuts
 from bench.chaos_link import rejoins
-from bench.chaos_messages import fuzz
+from bench.chaos_messages import fuzz_device, fuzz_server
 from bench.table import Row, publish
 
 SEED = 1
 
 
 def wire(messages: int) -> list[Row]:
-    seen = fuzz(messages, SEED)
+    """As many frames for the server's machine as for a device's."""
+    seen = [fuzz_server(messages, SEED), fuzz_device(messages, SEED)]
+    nonsense, sense = sum(s.nonsense for s in seen), sum(s.sense for s in seen)
     return [
-        Row("malformed", messages, "frames", f"{seen.nonsense:,} refused as nonsense, {seen.sense:,} out of place"),
-        Row("uncaught", seen.uncaught + seen.moved, "frames", "raised an error or moved the server"),
+        Row("malformed", 2 * messages, "frames", f"{nonsense:,} refused as nonsense, {sense:,} out of place"),
+        Row("uncaught", sum(s.uncaught + s.moved for s in seen), "frames", "raised an error or moved server or device"),
     ]
 
 
