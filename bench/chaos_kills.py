@@ -16,7 +16,7 @@ import numpy as np
 from bench.forks import Forks, Prepare, Process
 from bench.lab import Lab
 from bench.seams import Seam, fingerprint, witnessed
-from fl.config import Experiment, load, validate
+from fl.config import load
 from fl.export import replay_run
 from fl.journal import NAME, read_history
 from fl.lab.log import Log
@@ -28,21 +28,6 @@ DEVICES = 2
 LONGEST_LIFE_S = 1.5  # at random kills: a second of starting, and some rounds
 PACE_S = 4.0  # a round waits so long at most for a device that was killed
 STUCK_S = 180.0
-
-
-def toy_experiment(model: Path, rounds: int) -> Experiment:
-    """Two devices, a few milliseconds a round, and noise sized for as many interrupted rounds as there are others."""
-    return validate(
-        {
-            "model": {"source": str(model)},
-            "task": {"examples_per_device": 30, "test_examples": 8},
-            "learning": {"devices": DEVICES, "parameters": ["*"], "rounds": rounds, "batch": 4, "micro_batch": 8},
-            "radio": {"mode": "ideal"},  # nobody sits a round out by channel
-            "privacy": {"epsilon": 8.0, "spare_rounds": 1.0},
-            "run": {"name": "toy", "seed": 3, "evaluate_every": 10, "evaluate_examples": 8, "threads": 1},
-        },
-        "the toy experiment",
-    )
 
 
 @dataclass
@@ -144,8 +129,8 @@ class _Campaign:
         ]
         if role == "server":
             prepare.append(("bench.seams:pace", {"file": str(self.slow), "devices": DEVICES, "seconds": PACE_S}))
-        if self.waiting[role] and name in ("server", "device-0"):
-            self.armed[name] = seam = self.waiting[role][0]
+        if free := [seam for seam in self.waiting[role] if seam not in self.armed.values()]:
+            self.armed[name] = seam = free[0]
             prepare.append(
                 ("bench.seams:die", {"where": seam.where, "when": seam.when, "what": seam.what, "call": seam.call})
             )

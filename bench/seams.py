@@ -96,6 +96,7 @@ DEVICE = [
     *_both("device", _SAY, "Digest"),
     Seam("device", "fl.lab.device:DeviceProcess._finish", "before"),
 ]  # fmt: skip
+SEAMS = (*SERVER, *DEVICE)
 
 
 def die(where: str, when: When, what: str = "", call: int = 1) -> None:

@@ -42,6 +42,7 @@ from fl.lab.messages import (
 )
 
 HEARTBEAT_S = 1.0
+HEARD_S = 0.25  # how exactly it is remembered when a device was heard
 SILENT_S = 3.0  # after which a connection may be taken over by another with the same key
 PATIENCE_S = {"open": 600.0, "arming": 60.0, "air": 15.0}  # for a first answer
 GRACE_S = 5.0  # for the rest, once half have answered; or three times as long as those took
@@ -215,7 +216,8 @@ def _heard(state: State, peer: bytes, device: str, message: FromDevice, now: flo
     member = state.members.get(device)
     if member is None or member.peer != peer:
         return state, (Send(peer, Rejoin()),)
-    state = _with(state, device, replace(member, heard=now, late=False))
+    if member.late or now - member.heard > HEARD_S:
+        state = _with(state, device, replace(member, heard=now, late=False))
     match message:
         case Ready():
             return _ready(state, device, message)

@@ -61,6 +61,7 @@ class Hub:
         named: Callable[[tuple[str, ...]], None],
     ) -> None:
         self.state, self.log, self.replica = state, log, replica
+        self._ticked = 0.0
         self.ignored = 0  # frames that made no sense
         self._link, self._say, self._named, self._anew = link, say, named, anew
         self._known = state  # what `say` has been told of
@@ -109,7 +110,9 @@ class Hub:
                 self.ignored += 1
             else:
                 self.feed(protocol.Heard(frame.peer, frame.device, message))
-        self.feed(protocol.Tick())
+        if frame is None or time.monotonic() - self._ticked >= TURN_S:
+            self._ticked = time.monotonic()
+            self.feed(protocol.Tick())
 
     def feed(self, event: protocol.Event) -> None:
         self.state, actions = protocol.step(self.state, event, time.monotonic())
