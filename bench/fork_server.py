@@ -30,11 +30,13 @@ def _import_everything(experiments: list[Path]) -> None:
     import fl.tasks.bow
     from fl import session
     from fl.config import load
+    from privacy.accounting import rounds_allowed
 
     torch.set_num_threads(1)
     for settings in map(load, experiments):
-        # what sizing the noise finds out, and compiled code, is remembered by the forks
-        fl.guarantee.guarantee_of(settings)
+        # what sizing the noise and counting the rounds of a budget find out, and compiled code, is remembered by the forks
+        if (guarantee := fl.guarantee.guarantee_of(settings)) is not None:
+            rounds_allowed(guarantee.charge, [], settings.privacy.epsilon, guarantee.delta)
         fl.lab.facts.facts_of(settings, session.build_replica(settings, session.experiment_task(settings)))
 
 

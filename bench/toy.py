@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fl.config import Experiment, validate
+
 
 def toy_model(folder: Path) -> Path:
     """A Hugging Face folder: two layers and a byte-level BPE of 600 tokens, fresh weights."""
@@ -16,3 +18,30 @@ def toy_model(folder: Path) -> Path:
     build(Recipe(width=32, layers=2, heads=2, positions=128, vocabulary=len(tokenizer))).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def toy_experiment(model: Path, rounds: int, devices: int = 2, parameters: str = "*") -> Experiment:
+    """A few milliseconds a round, and noise sized for as many interrupted rounds as there are others."""
+    return validate(
+        {
+            "model": {"source": str(model)},
+            "task": {"examples_per_device": 30, "test_examples": 8},
+            "learning": {
+                "devices": devices,
+                "rounds": rounds,
+                "parameters": [parameters],
+                "batch": 4,
+                "micro_batch": 8,
+            },
+            "radio": {"mode": "ideal"},  # nobody sits a round out by channel
+            "privacy": {"epsilon": 8.0, "spare_rounds": 1.0},
+            "run": {
+                "name": "toy",
+                "seed": 3,
+                "evaluate_every": max(10, rounds // 10),
+                "evaluate_examples": 8,
+                "threads": 1,
+            },
+        },
+        "the toy experiment",
+    )

@@ -36,7 +36,7 @@ from radio.modes import MODES, open_air
 ANSWER_S = 600.0  # for an answer of the process
 
 T = TypeVar("T", ChannelState, AirPlan, Received)
-CONNECT_S = 10.0  # a device's patience with an air that does not answer
+CONNECT_S = 3.0  # a device's patience with an air that does not answer
 
 
 def pack(record: ChannelState | AirPlan | Received) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from fl.guarantee import guarantee_of
 from fl.lab import device_state as protocol
 from fl.lab.air_service import AirLink, Transmitter
 from fl.lab.device_radio import DeviceRadio
+from fl.lab.disagreement import digests_at
 from fl.lab.facts import facts_of
 from fl.lab.greeting import parse
 from fl.lab.keys import DeviceKeys
 from fl.lab.link import DeviceLink
 from fl.lab.log import Log
 from fl.lab.messages import (
+    Compared,
     Cue,
     Digest,
     Facts,
@@ -182,6 +184,10 @@ class DeviceProcess:
             case protocol.Report(position):
                 assert self._built is not None
                 self._link.send(encode(Digest(position, self._built.replica.digest())))
+            case protocol.Recompute(places):
+                assert self._built is not None
+                anew = session.build_replica(self._built.experiment, self._built.task)
+                self._link.send(encode(Compared(tuple(digests_at(anew, self._log.updates, places)))))
             case protocol.Mute():
                 self._payload = None
                 if self._radio is not None:

@@ -28,6 +28,7 @@ from fl.lab.messages import (
     PROTOCOL,
     Armed,
     Commit,
+    Compare,
     Cue,
     Cued,
     Declined,
@@ -210,6 +211,13 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Recompute:
+    """Tell the server digests of weights that are made anew from the log."""
+
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Mute:
     """Whatever is being sent ends, and what was about to be sent is not."""
 
@@ -222,9 +230,9 @@ class Leave:
     refused: str = ""
 
 
-Action = Say | Build | Release | Emit | Perform | Look | Apply | Report | Mute | Leave
+Action = Say | Build | Release | Emit | Perform | Look | Apply | Report | Recompute | Mute | Leave
 Step = tuple[State, tuple[Action, ...]]
-_LONG = (Build, Release, Apply, Report, Leave)
+_LONG = (Build, Release, Apply, Report, Recompute, Leave)
 
 
 def step(state: State, event: Event, now: float) -> Step:
@@ -316,6 +324,8 @@ def _in_round(state: State, message: FromServer, now: float) -> Step:
             if entry.position > state.position:
                 return _ready(state, now)
             return _commit(state, entry)
+        case Compare(places) if places[-1] <= state.position:
+            return state, (Recompute(places),)
         case Pong(length) if length > state.position:
             return _ready(state, now)
     return state, ()

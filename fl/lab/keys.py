@@ -29,6 +29,7 @@ from radio.errors import InputError
 
 KEY_LENGTH = 40  # of a CURVE key in z85: 32 bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,30 @@ class Enrolled:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._names: dict[bytes, str] = {}
+        self._known: dict[bytes, tuple[str, str, _Stamp]] = {}  # key -> name, file, and how it was when it was read
 
     def name_of(self, key: bytes) -> str | None:
-        name = self._names.get(key)
-        if name is None or _public(self.folder / f"{name}.key") != key:
-            self._names = self.scan()
-        return self._names.get(key)
+        known = self._known.get(key)
+        if known is None or _stamp(known[1]) != known[2]:
+            stamps = {file.stem: _stamp(str(file)) for file in self.folder.glob("*.key")}  # before they are read
+            self._known = {
+                key: (name, str(self.folder / f"{name}.key"), stamps.get(name)) for key, name in self.scan().items()
+            }
+            known = self._known.get(key)
+        return None if known is None else known[0]
 
     def scan(self) -> dict[bytes, str]:
         found = ((_public(file), file.stem) for file in sorted(self.folder.glob("*.key")) if NAME.fullmatch(file.stem))
         return {key: name for key, name in found if key is not None}
+
+
+def _stamp(file: str) -> _Stamp:
+    """Changes with the file; None if there is none.  For every frame of a round, which reading the file would be too slow for."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def default_folder() -> Path:

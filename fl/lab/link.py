@@ -36,6 +36,9 @@ BACKOFF_S = (0.1, 1.0)  # first and longest pause between two attempts
 REFUSALS = 3  # handshakes in a row that a server broke off: it cannot read us, its key is another
 REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
+# pyzmq's flags are enumerations, which take longer to join than a frame takes to send
+_AT_ONCE, _MORE = int(zmq.DONTWAIT), int(zmq.DONTWAIT) | int(zmq.SNDMORE)
+
 Report = Callable[[str], None]
 _serial = itertools.count()
 
@@ -92,7 +95,7 @@ class ServerLink:
         deadline = time.monotonic() + timeout_s
         while True:
             left = deadline - time.monotonic()
-            ready = dict(self._poller.poll(_ms(left)))
+            ready = [socket for socket, _ in self._poller.poll(_ms(left))]
             if self._monitor in ready:
                 self._look()
             if self._socket in ready and (frame := self._take()) is not None:
@@ -109,7 +112,7 @@ class ServerLink:
 
     def _take(self) -> Frame | None:
         try:
-            route, *parts = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
+            route, *parts = self._socket.recv_multipart(_AT_ONCE, copy=False)
             key = str(parts[-1].get("User-Id"))
         except (zmq.ZMQError, IndexError):
             return None
@@ -124,7 +127,8 @@ class ServerLink:
 
     def _put(self, route: bytes, frame: bytes) -> bool:
         try:
-            self._socket.send_multipart([route, frame], zmq.DONTWAIT)
+            self._socket.send(route, _MORE)
+            self._socket.send(frame, _AT_ONCE)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False
@@ -206,7 +210,7 @@ class DeviceLink:
         if not self._up or self._socket is None:
             return False
         try:
-            self._socket.send(frame, zmq.DONTWAIT)
+            self._socket.send(frame, _AT_ONCE)
         except zmq.Again:
             return False
         return True
@@ -218,7 +222,7 @@ class DeviceLink:
         while True:
             if self._up and self._socket is not None:
                 with contextlib.suppress(zmq.Again):
-                    parts = self._socket.recv_multipart(zmq.DONTWAIT)
+                    parts = self._socket.recv_multipart(_AT_ONCE)
                     if parts == [REVOKED]:
                         raise self._unknown()
                     if len(parts) == 1:
@@ -244,8 +248,9 @@ class DeviceLink:
             if time.monotonic() < self._retry_at:
                 return
             self._dial()
-        self._poller.poll(_ms((until if self._up else min(until, self._give_up)) - time.monotonic()))
-        for event, value in _events(self._monitor):
+        ready = self._poller.poll(_ms((until if self._up else min(until, self._give_up)) - time.monotonic()))
+        news = any(socket is self._monitor for socket, _ in ready)
+        for event, value in _events(self._monitor) if news else ():
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._answered()
             elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and value == 400:
@@ -377,7 +382,7 @@ def _events(monitor: zmq.Socket) -> Iterator[tuple[int, int]]:
     """Events waiting, each with its value: an errno, a ZMTP error or a ZAP status."""
     while True:
         try:
-            event, value = struct.unpack("=hi", monitor.recv_multipart(zmq.DONTWAIT)[0])
+            event, value = struct.unpack("=hi", monitor.recv_multipart(_AT_ONCE)[0])
         except zmq.Again:
             return
         yield event, value

@@ -18,6 +18,7 @@ from fl.estimators.estimator import UNTOUCHED
 PROTOCOL = 1
 LARGEST = 1 << 20  # bytes of a frame
 CHUNK = 256  # rounds of a suffix that go into one message, at most
+PLACES = 16  # of a `Compare`, at most
 MOVES = 16384  # moves in them, likewise
 _MAGIC = b"PZ1"
 
@@ -170,6 +171,12 @@ class Digest(_Message, frozen=True):
     digest: Sha256
 
 
+class Compared(_Message, frozen=True):
+    """Answer to `Compare`, a digest for each place."""
+
+    digests: Annotated[tuple[Sha256, ...], Meta(min_length=1, max_length=PLACES)]
+
+
 class Ping(_Message, frozen=True):
     pass
 
@@ -250,6 +257,16 @@ class Commit(_Message, frozen=True):
     round: Round
 
 
+class Compare(_Message, frozen=True):
+    """The weights disagree: make them anew from the log, and digest them after so many entries each."""
+
+    places: Annotated[tuple[Number, ...], Meta(min_length=1, max_length=PLACES)]
+
+    def __post_init__(self) -> None:
+        if list(self.places) != sorted(set(self.places)):
+            raise ValueError("places that do not ascend")
+
+
 class Pong(_Message, frozen=True):
     """The server is there, and its log has `length` entries."""
 
@@ -281,8 +298,8 @@ class OnAir(_Message, frozen=True):
     slot: Number
 
 
-FromDevice = Hello | Ready | Opened | Armed | Declined | Sent | Cued | Status | Digest | Ping
-FromServer = Welcome | Refused | Suffix | Open | Propose | Transmit | Cue | Commit | Pong | Rejoin | Stop
+FromDevice = Hello | Ready | Opened | Armed | Declined | Sent | Cued | Status | Digest | Compared | Ping
+FromServer = Welcome | Refused | Suffix | Open | Propose | Transmit | Cue | Commit | Compare | Pong | Rejoin | Stop
 Message = FromDevice | FromServer | Payload | OnAir
 
 _encoder = msgspec.msgpack.Encoder()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fl import session
 from fl.device import Device
 from fl.journal import NAME as JOURNAL
 from fl.journal import Journal
@@ -27,6 +28,7 @@ from fl.lab.remote_cast import RemoteCast
 from fl.lab.server_state import State
 from fl.lab.transport import Hub, LabTransport
 from fl.privacy_facts import CHARGES, facts_of
+from fl.replica import Replica
 from fl.run import Execution, Stop
 from fl.run_folder import RunFolder, version, write_atomic, write_json
 from fl.station import not_used, open_receiver_air
@@ -40,6 +42,8 @@ from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.radio import Radio
 
 DEVICES = "devices.json"
+SMALL = 100_000  # trained weights whose digest costs a fraction of a millisecond: they are compared in every slot
+FAREWELL_S = 5.0  # a device that lost its server is back by then
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,9 @@ class Server(Execution):
         leaving.callback(lambda: log.end(over_radios.metadata()))
         return over_radios
 
+    def _anew(self) -> Replica:
+        return session.build_replica(self.experiment, self.task)
+
     def _present(self) -> NDArray[np.bool_]:
         return self.transport.present()
 
@@ -133,13 +140,9 @@ class Server(Execution):
 
     def _transport(self, air: Receiver, leaving: ExitStack) -> Transport:
         learning, history = self.experiment.learning, self.journal.history
-        welcome = Welcome(
-            self.run_id,
-            self.experiment.model_dump_json(),
-            0,
-            air.port if isinstance(air, LabAir) else 0,
-            self.experiment.run.evaluate_every,
-        )
+        digest_every = 1 if self.replica.trainable <= SMALL else self.experiment.run.evaluate_every
+        port = air.port if isinstance(air, LabAir) else 0
+        welcome = Welcome(self.run_id, self.experiment.model_dump_json(), 0, port, digest_every)
         log = Log.of(history, read_records(self.folder.path / JOURNAL))
         state = State(
             welcome,
@@ -150,22 +153,25 @@ class Server(Execution):
             length=len(log),
             radio=self.tuned,
         )
-        self.hub = Hub(self.link, state, log, self.replica, self.say, self._named)
+        self.hub = Hub(self.link, state, log, self.replica, self._anew, self.say, self._named)
         self.transport = LabTransport(self.experiment, self.hub, air, history, cued=self.bench is not None)
         self.say(f"listening at {self.link.endpoint} for {learning.devices} devices")
-        self._gather(learning.devices, time.monotonic() + self.setup.wait_s)
+        if history.rounds < learning.rounds:
+            self._gather(learning.devices, time.monotonic() + self.setup.wait_s)
+        else:  # nothing is left but to tell those who wait for the end
+            self._gather(learning.devices, time.monotonic() + min(self.setup.wait_s, FAREWELL_S), least=0)
         # What was charged and never closed is burned.  Devices that are not here yet see to it themselves.
         for slot in range(max(history.slots, default=-1) + 1, self.hub.state.charged + 1):
             self.journal.burn(slot)
         return self.transport
 
-    def _gather(self, wanted: int, deadline: float) -> None:
-        """Until so many devices are here, or after the deadline at least one, or a stop is asked for."""
+    def _gather(self, wanted: int, deadline: float, least: int = 1) -> None:
+        """Until so many devices are here, or after the deadline `least`, or a stop is asked for."""
         assert self.hub is not None
         while not self.stop and len(self.hub.state.present) < wanted:
-            if time.monotonic() >= deadline and self.hub.state.present:
+            if time.monotonic() >= deadline and len(self.hub.state.present) >= least:
                 return
-            if self.transport.all_spent:
+            if least and self.transport.all_spent:
                 raise BudgetError("no device has privacy budget for a further round; the rounds so far stand")
             self.hub.turn()
 

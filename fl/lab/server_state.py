@@ -26,6 +26,7 @@ from fl.lab.messages import (
     PROTOCOL,
     Armed,
     Commit,
+    Compared,
     Cued,
     Declined,
     Digest,
@@ -50,6 +51,7 @@ from fl.lab.messages import (
 from radio.reference import reference_misfit
 
 HEARTBEAT_S = 1.0
+HEARD_S = 0.25  # how exactly it is remembered when a device was heard
 SILENT_S = 3.0  # after which a connection may be taken over by another with the same key
 PATIENCE_S = {"open": 600.0, "arming": 60.0, "air": 15.0, "cue": 10.0, "window": 10.0}  # for a first answer
 GRACE_S = 5.0  # for the rest, once half have answered; or three times as long as those took
@@ -195,7 +197,15 @@ class Check:
     digest: str
 
 
-Action = Send | SendSuffix | Check
+@dataclass(frozen=True)
+class Answered:
+    """What the server asked outside of rounds: `fl.lab.disagreement`."""
+
+    device: str
+    message: Compared
+
+
+Action = Send | SendSuffix | Check | Answered
 Step = tuple[State, tuple[Action, ...]]
 
 
@@ -231,7 +241,8 @@ def _heard(state: State, peer: bytes, device: str, message: FromDevice, now: flo
     member = state.members.get(device)
     if member is None or member.peer != peer:
         return state, (Send(peer, Rejoin()),)
-    state = _with(state, device, replace(member, heard=now, late=False))
+    if member.late or now - member.heard > HEARD_S:
+        state = _with(state, device, replace(member, heard=now, late=False))
     match message:
         case Ready():
             return _ready(state, device, message)
@@ -239,6 +250,8 @@ def _heard(state: State, peer: bytes, device: str, message: FromDevice, now: flo
             return state, (Send(peer, Pong(state.length)),)
         case Digest(position, digest) if member.joined and position <= state.length:
             return state, (Check(device, position, digest),)
+        case Compared() if member.joined:
+            return state, (Answered(device, message),)
         case Opened() | Armed() | Declined() | Sent() | Cued():
             return _answer(state, device, message, now), ()
         case Status(temperature_c):

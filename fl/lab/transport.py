@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +13,21 @@ from numpy.typing import NDArray
 from fl.config import Experiment
 from fl.journal import History
 from fl.lab import server_state as protocol
+from fl.lab.disagreement import digests_at, explain, sentence
 from fl.lab.link import ServerLink
 from fl.lab.log import Log
-from fl.lab.messages import FromServer, MessageError, Open, Propose, Reason, Suffix, Transmit, encode, from_device
+from fl.lab.messages import (
+    Compare,
+    FromServer,
+    MessageError,
+    Open,
+    Propose,
+    Reason,
+    Suffix,
+    Transmit,
+    encode,
+    from_device,
+)
 from fl.order import RoundOrder
 from fl.replica import Replica
 from fl.transport import Truth
@@ -27,6 +39,8 @@ TURN_S = 0.1  # between two looks at the clock and at Ctrl-C
 WINDOW_S = 5.0  # a device may take to get its payload on the simulated air
 CUE_S = 2.0  # a slot over radios takes tens of milliseconds; a lost unit is looked for
 LONGEST_WINDOW_S = 600.0
+ANEW_S = 600.0  # for a device's digests of weights made anew from the log
+KEPT = 1000  # digests of the server's own weights: whoever is further behind is not compared
 DIGESTS_S = 60.0  # for the last digests: a device that is alive and slow must not miss the end
 
 
@@ -34,6 +48,7 @@ class Hub:
     """The link, the state machine and the log, kept going by whoever waits.
 
     replica  the server's own, which is what the devices' digests are compared with
+    anew     makes the weights that the run began with
     named    called with the devices' names by place when they change
     """
 
@@ -43,15 +58,20 @@ class Hub:
         state: protocol.State,
         log: Log,
         replica: Replica,
+        anew: Callable[[], Replica],
         say: Callable[[str], None],
         named: Callable[[tuple[str, ...]], None],
     ) -> None:
         self.state, self.log, self.replica = state, log, replica
+        self._ticked = 0.0
         self.ignored = 0  # frames that made no sense
-        self._link, self._say, self._named = link, say, named
+        self._link, self._say, self._named, self._anew = link, say, named, anew
         self._known = state  # what `say` has been told of
         self._digests: dict[int, str] = {}
         self._agreed: dict[str, int] = {}
+        self._answers: dict[str, tuple[str, ...]] | None = (
+            None  # to `Compare`, while somebody's weights are looked into
+        )
 
     def ask(
         self, kind: protocol.Kind, slot: int, messages: Mapping[str, FromServer], number: int = 0
@@ -68,6 +88,8 @@ class Hub:
         self.replica.replay([update])
         if len(self.log) % self.state.welcome.digest_every == 0:
             self._digests[len(self.log)] = self.replica.digest()
+            if len(self._digests) > KEPT:
+                del self._digests[next(iter(self._digests))]
         self.feed(protocol.Close(self.log.round(len(self.log) - 1)))
 
     def end(self, reason: Reason) -> dict[str, str]:
@@ -92,7 +114,9 @@ class Hub:
                 self.ignored += 1
             else:
                 self.feed(protocol.Heard(frame.peer, frame.device, message))
-        self.feed(protocol.Tick())
+        if frame is None or time.monotonic() - self._ticked >= TURN_S:
+            self._ticked = time.monotonic()
+            self.feed(protocol.Tick())
 
     def feed(self, event: protocol.Event) -> None:
         self.state, actions = protocol.step(self.state, event, time.monotonic())
@@ -105,6 +129,8 @@ class Hub:
                     self._send(peer, Suffix(len(self.log), tuple(self.log.round(p) for p in entries)))
                 case protocol.Check(device, position, digest):
                     self._check(device, position, digest)
+                case protocol.Answered(device, message) if self._answers is not None:
+                    self._answers[device] = message.digests
         self._tell()
 
     def _send(self, peer: bytes, message: FromServer) -> None:
@@ -113,17 +139,39 @@ class Hub:
 
     def _check(self, device: str, position: int, digest: str) -> None:
         ours = self._digests.get(position)
-        if ours is None:
-            return  # of a time before this process
-        if digest != ours:
-            self.feed(protocol.End("error"))
-            agreed = self._agreed.get(device, 0)
-            raise InputError(
-                f"{device} has other weights than the server after {position} slots ({digest[:16]}, not {ours[:16]}): "
-                f"slot {agreed + 1} of the log to {position} went wrong there. The journal is right: look at that device's "
-                "memory and versions, start it again, and resume the run"
-            )
-        self._agreed[device] = position
+        if ours is None or self._answers is not None:
+            return  # of a time before this process, or there is no need of another reason to stop
+        if digest == ours:
+            self._agreed[device] = position
+            return
+        self._answers = {}
+        self._say(f"{device} has other weights than the server after {position} slots: looking for the round")
+        verdict = explain(
+            lambda places: self._compare(device, places),
+            lambda places: digests_at(self._anew(), self.log.updates, places),
+            ours,
+            self._agreed.get(device, 0),
+            position,
+        )
+        self.feed(protocol.End("error"))
+        slots = [self.log.round(entry).slot for entry in range(position)]
+        raise InputError(
+            f"{device} has other weights than the server after {position} slots ({digest[:16]}, not {ours[:16]}): "
+            + sentence(verdict, device, slots)
+        )
+
+    def _compare(self, device: str, places: Sequence[int]) -> Sequence[str] | None:
+        assert self._answers is not None
+        self._answers.pop(device, None)
+        if (peer := self.state.members[device].peer) is not None:
+            self._send(peer, Compare(tuple(places)))
+        deadline = time.monotonic() + ANEW_S
+        while device not in self._answers and time.monotonic() < deadline:
+            if self.state.members[device].peer != peer:
+                return None  # lost, and with it the weights in question
+            self.turn()
+        told = self._answers.get(device)
+        return told if told is not None and len(told) == len(places) else None
 
     def _tell(self) -> None:
         """What a person wants to know of a change."""

@@ -95,7 +95,21 @@ def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path,
     "bench, names",
     [
         ("power", {"closed_vs_cvxpy", "closed_form_ms", "online_loss_db", "untrusted_receiver_cost_db"}),
-        ("chaos", {"malformed", "uncaught", "rejoin_s_max", "power_cuts", "corrupt_journals"}),
+        (
+            "chaos",
+            {
+                "kills",
+                "digest_mismatches",
+                "lost_commits",
+                "budget_overspends",
+                "overhead_ms",
+                "malformed",
+                "uncaught",
+                "rejoin_s_max",
+                "power_cuts",
+                "corrupt_journals",
+            },
+        ),
         ("privacy_gain", {"noise_paper", "noise_exact_device", "noise_example_aggregate", "noise_example_own"}),
     ],
 )
