@@ -6,6 +6,7 @@ from calibration.step import Step
 from calibration.steps.carrier import Carrier
 from calibration.steps.environment import Environment
 from calibration.steps.receive_gain import ReceiveGain
+from calibration.steps.reweighting import Reweighting
 from calibration.steps.start import Start
 
 STEPS: tuple[Step, ...] = (
@@ -13,5 +14,6 @@ STEPS: tuple[Step, ...] = (
     ReceiveGain(),
     Carrier(),
     Start(),
+    Reweighting(),
 )
 LONG = ("drift",)  # only where they are asked for by name: they take far more radio time than all others together
