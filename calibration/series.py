@@ -30,7 +30,7 @@ APART_BINS = 16  # between two tones as they arrive
 class Series:
     """Attributes:
     devices: (K,) that were on the air.
-    times_s: (n,) middle of each pilot, from the first, in radio time.
+    times_s: (n,) middle of each pilot, from the first.
     group: (n,) which of the uninterrupted stretches it is of.
     gains: (K, n) complex, ADC full scale over DAC full scale, the tone's own turning taken off within a group: phases
         of one group can be compared, and where clocks are shared they are the channel's.
@@ -105,7 +105,7 @@ def watch(
                 continue
             if saturated_fraction(heard) > MOST_SATURATED:
                 problem = "saturated"
-            begin = rig.radio_s - length / rate
+            begin = rig.now_s - length / rate
             for place in places:
                 fitted = separate(heard[place : place + WINDOW], expected, fixed=[0.0])
                 middle = place + (WINDOW - 1) / 2.0

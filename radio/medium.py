@@ -63,6 +63,10 @@ class Medium:
         timing_samples: largest start offset.
         jitter_samples: standard deviation of an additional start offset drawn at every start; sounding cannot see it.
         impairments: of the radios; default none.
+
+    Attributes:
+        tuned_hz: how far above `lo_hz` the receiver is tuned. The devices are taken to be tuned with it; interferers stay
+            where they are.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Medium:
         self.jitter_samples = jitter_samples
         self.impairments = impairments
         self.interferers: list[Interferer] = []
+        self.tuned_hz = 0.0
         self.dac_clipped = np.zeros(self.devices, dtype=np.int64)
         self.adc_clipped = 0
         self._oscillators = Oscillators(impairments, self.devices, seed, lo_hz)
@@ -222,11 +227,8 @@ class Medium:
             raise InputError(f"seconds is {seconds}; allowed: a finite number of at least 0")
         self.clock += round(seconds * self.rate_sps)
 
-    def capture(self, n: int, gain_db: float, tuned_hz: float = 0.0) -> NDArray[np.complex128]:
-        """(n,) the receiver's next samples at receive gain `gain_db`; the clock moves on by n.
-
-        `tuned_hz`: how far above `lo_hz` the receiver is tuned. The devices are taken to be tuned with it, interferers stay.
-        """
+    def capture(self, n: int, gain_db: float) -> NDArray[np.complex128]:
+        """(n,) the receiver's next samples at receive gain `gain_db`; the clock moves on by n."""
         if self.noise_variance > 0.0:
             antenna = self._noise.standard_normal(2 * n).view(np.complex128)
             antenna *= math.sqrt(self.noise_variance / 2.0)
@@ -246,8 +248,8 @@ class Medium:
                 gain = self.gains[device] * self._gain[device]
             antenna[first : first + segment.size] += gain * segment
         for other in self.interferers:
-            offset_hz = other.offset_hz - tuned_hz
-            if tuned_hz == 0.0 or abs(offset_hz) < 0.5 * self.rate_sps:  # elsewhere, the receiver's filter
+            offset_hz = other.offset_hz - self.tuned_hz
+            if abs(offset_hz) < 0.5 * self.rate_sps:  # elsewhere, the receiver's filter
                 antenna += other.amplitude * phasor(offset_hz / self.rate_sps, n, self.clock)
         if self.impairments.burst_rate_hz > 0.0:
             self._bursts.add(antenna, self.clock)

@@ -1,16 +1,27 @@
-"""The steps of a session, in its order."""
+"""All steps, in the order in which a session runs them where nothing else is needed first."""
 
 from __future__ import annotations
 
 from calibration.step import Step
+from calibration.steps.carrier import Carrier
 from calibration.steps.channel import Channel
+from calibration.steps.environment import Environment
 from calibration.steps.front_end import FrontEnd
 from calibration.steps.power_sweep import PowerSweep
+from calibration.steps.receive_gain import ReceiveGain
 from calibration.steps.reciprocity import Reciprocity
+from calibration.steps.reweighting import Reweighting
+from calibration.steps.start import Start
 
 STEPS: tuple[Step, ...] = (
+    Environment(),
+    ReceiveGain(),
+    Carrier(),
+    Start(),
     PowerSweep(),
     FrontEnd(),
     Channel(),
     Reciprocity(),
+    Reweighting(),
 )
+LONG = ("drift",)  # only where they are asked for by name: they take far more radio time than all others together

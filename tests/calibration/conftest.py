@@ -15,10 +15,10 @@ from radio.profiles import Profile
 from radio.station import StationFile, open_station
 
 
-def station_file(plutos: Plutos, **changes: Any) -> StationFile:
-    """The last unit listens, the others are devices 0 and on."""
+def station_file(plutos: Plutos, outsiders: int = 0, **changes: Any) -> StationFile:
+    """The last unit listens, the others are devices 0 and on, but for the first `outsiders`, which are no part of it."""
     settings = {"lo_hz": 915e6, "receive_gain_db": 20, "transmit_gain_db": 0, "block_samples": 2048, "kernel_blocks": 2}
-    *devices, receiver = plutos.uris
+    *devices, receiver = plutos.uris[outsiders:]
     return StationFile.model_validate(
         {
             "station": settings | changes,
