@@ -233,9 +233,19 @@ def listen(
             offset_max_hz=rig.offset_max_hz if offset_max_hz is None else offset_max_hz,
             offset_hz=offset_hz,
         )
+        if reading.usable and _foreign(reading, probe, floor, rig.rate_sps):
+            return Reading("silent", peak=reading.peak)
         if reading.problem not in ("lost", "interference"):
             break
     return reading
+
+
+def _foreign(reading: Reading, probe: Probe, floor: Floor, rate_sps: float) -> bool:
+    """Whether the tone that was found is a line that was there before, no weaker: the device itself is not heard."""
+    if floor.line_hz is None:
+        return False
+    same = abs(probe.cycles * rate_sps + reading.offset_hz - floor.line_hz) < 2.0 * rate_sps / probe.window
+    return same and 20.0 * math.log10(reading.level) < floor.line_dbfs + 3.0
 
 
 def trouble(step: str, subject: str, problem: str) -> Finding:

@@ -47,7 +47,20 @@ class Sweep:
         if len(self.readings) < FEWEST:
             return None
         levels = np.array([one.level for one in self.readings])
-        return fit_curve(self.amplitudes, levels, np.array([one.standard_error for one in self.readings]))
+        errors = np.array([one.standard_error for one in self.readings])
+        return fit_curve(self.amplitudes, levels, errors, self.ripple)
+
+    @property
+    def ripple(self) -> np.ndarray:
+        """(n,) power of the device's own image and leak over its tone's, where they could be told from the receiver's."""
+        apart = [one for one in self.readings if one.apart]
+        if not apart:
+            return np.zeros(len(self.readings))
+        tones = sum(one.level**2 for one in apart)
+        images = sum(abs(one.transmit_image) ** 2 - 2.0 * one.errors[3] ** 2 for one in apart)
+        leaks = np.mean([abs(one.leak) ** 2 - 2.0 * one.errors[1] ** 2 for one in apart])
+        levels = np.array([one.level for one in self.readings])
+        return np.asarray(max(0.0, images / tones) + max(0.0, float(leaks)) / levels**2)
 
     def errors(self, curve: Curve) -> list[tuple[float, Estimate]]:
         """Of the attenuator settings that could be measured: (setting, error)."""
