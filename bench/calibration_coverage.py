@@ -138,7 +138,7 @@ def plutos(draw: int) -> list[Judgement]:
         *devices, receiver = units.uris
         station = {
             "lo_hz": 915e6, "receive_gain_db": 22, "transmit_gain_db": 0, "start_lag_s": LATEST_START_S + 1e-3,
-            "kernel_blocks": 1, "block_samples": 4096,
+            "kernel_blocks": 1, "block_samples": 4096, "timeout_s": 30,
         }  # fmt: skip
         file = StationFile.model_validate(
             {

@@ -153,7 +153,7 @@ def _fit(amplitude: Floats, received: Floats, errors: Floats) -> Curve:
 
 
 def attenuator_error(
-    curve: Curve, amplitude: float, setting_db: float, received: float, error: float
+    curve: Curve, amplitude: float, setting_db: float, received: float, error: float, ripple: float = 0.0
 ) -> Estimate | None:
     """By how much an attenuator setting differs from what it says, relative to the sweep's, dB.
 
@@ -165,7 +165,10 @@ def attenuator_error(
         amplitude: digital, of this level.
         setting_db: of the attenuator, relative to the sweep's.
         received, error: the level and its standard error.
+        ripple: see `fit_curve`.
     """
+    drive = np.array([amplitude * 10.0 ** (setting_db / 20.0)])
+    received /= 1.0 + float(_rippled(curve.curvature, drive, ripple)[0])
     ratio = received / curve.gain
     inside = 1.0 - curve.curvature * ratio**POWER
     if received <= 3.0 * error or inside < 0.1:
