@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calibration.step import Step
 from calibration.steps.carrier import Carrier
+from calibration.steps.drift import Drift
 from calibration.steps.environment import Environment
 from calibration.steps.receive_gain import ReceiveGain
 from calibration.steps.reweighting import Reweighting
@@ -15,5 +16,6 @@ STEPS: tuple[Step, ...] = (
     Carrier(),
     Start(),
     Reweighting(),
+    Drift(),
 )
 LONG = ("drift",)  # only where they are asked for by name: they take far more radio time than all others together

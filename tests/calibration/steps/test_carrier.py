@@ -31,7 +31,7 @@ def test_offsets_and_drifts_of_many_stations_are_covered() -> None:
         rig = LoopbackRig(from_profile("pluto-bench", 2, seed))
         outcome = QUICK.run(rig, {})
         facts, medium = each(outcome.facts), rig.medium
-        drift = medium._oscillators._drift
+        drift = medium.drifts_hz_per_s
         truth = medium.offsets_hz + drift * np.array(facts["at_s"])
         offsets += int((np.abs(facts["offset_hz"] - truth) <= 1.96 * np.array(facts["offset_error_hz"])).sum())
         drifts += int((np.abs(facts["drift_hz_per_s"] - drift) <= 1.96 * np.array(facts["drift_error_hz_per_s"])).sum())
