@@ -164,7 +164,7 @@ class Drift:
             }
             findings.append(
                 Finding(self.name, name, f"Allan deviation at {deviation.tau_s[0]:.3g} s",
-                        Estimate(deviation.deviation[0], (deviation.high[0] - deviation.low[0]) / 3.92))
+                        Estimate(1e9 * deviation.deviation[0], 1e9 * (deviation.high[0] - deviation.low[0]) / 3.92, "ppb"))
             )  # fmt: skip
         return findings, result | more, deviation
 
