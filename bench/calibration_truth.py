@@ -161,7 +161,7 @@ class Truth:
 
 def loopback_truth(rig: LoopbackRig) -> Truth:
     medium = rig.medium
-    drift = medium._oscillators._drift
+    drift = medium.drifts_hz_per_s
     return Truth(
         medium.impairments,
         10.0 ** (rig.receiver.receive_gain_db / 20.0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calibration.step import Step
 from calibration.steps.carrier import Carrier
 from calibration.steps.channel import Channel
+from calibration.steps.drift import Drift
 from calibration.steps.environment import Environment
 from calibration.steps.front_end import FrontEnd
 from calibration.steps.power_sweep import PowerSweep
@@ -23,5 +24,6 @@ STEPS: tuple[Step, ...] = (
     Channel(),
     Reciprocity(),
     Reweighting(),
+    Drift(),
 )
 LONG = ("drift",)  # only where they are asked for by name: they take far more radio time than all others together
