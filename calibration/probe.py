@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.finding import Estimate, Finding, Verdict
-from calibration.lines import MERGED_BINS, Lines, fit_lines, frequency_bound, refine, strongest
+from calibration.lines import MERGED_BINS, Lines, fit_lines, frequency_bound, noise_near, refine, strongest
 from calibration.rig import Rig
 from radio.converter import Converter
 from radio.pilot import saturated_fraction
@@ -33,7 +33,6 @@ MOST_EXCESS = (
     2.0  # of the idle channel's power that a tone leaves, beyond its own phase noise: else something else sends
 )
 PHASE_NOISE = 1e-3  # of a tone's power: more than any synthesiser's
-NEAR_BINS = 32  # to either side of a tone, in which its phase noise is looked for
 ATTEMPTS = 3  # at a capture in which something is wrong that may be gone the next time
 NEEDS_DB = 14.0  # over its standard error, for a level that is stated in dB with a symmetric interval
 QUANTISATION = Converter(12).noise_variance
@@ -181,7 +180,9 @@ def read(
         found.get(name, nothing) for name in ("dc", "leak", "receive_image", "transmit_image")
     )
     amplitude = complex(fitted.amplitudes[0])
-    turning = _turning_noise(samples, fitted, cycles)
+    # White noise half shakes and half turns a tone; phase noise only turns it, so that of w + p next to it, w + 2 p turn it.
+    white = fitted.noise_variance
+    turning = max(white, 2.0 * noise_near(samples, fitted, cycles) - white)
     excess = fitted.noise_variance - MOST_EXCESS * noise_variance - PHASE_NOISE * abs(amplitude) ** 2
     return Reading(
         problem="interference" if excess > 0.0 else "",
@@ -200,19 +201,6 @@ def read(
         errors=(float(e0), float(e1), float(e2), float(e3)),
         samples=n,
     )
-
-
-def _turning_noise(samples: NDArray[np.complex128], fitted: Lines, cycles: float) -> float:
-    """Noise per complex sample that turns a tone as much as what is next to it does: white noise half shakes and half turns
-    it, phase noise only turns it, so next to the tone the density is w + p and what turns it w + 2 p."""
-    n = samples.size
-    rest = samples - sum(
-        a * phasor(c, n, -(n - 1) / 2.0) for a, c in zip(fitted.amplitudes, fitted.cycles, strict=True)
-    )
-    power = np.abs(np.fft.fft(rest)) ** 2 / n
-    near = (round(cycles * n) + np.concatenate([np.arange(-NEAR_BINS, -1), np.arange(2, NEAR_BINS + 1)])) % n
-    white = fitted.noise_variance
-    return max(white, 2.0 * float(power[near].mean()) - white)
 
 
 def _company(
@@ -245,9 +233,19 @@ def listen(
             offset_max_hz=rig.offset_max_hz if offset_max_hz is None else offset_max_hz,
             offset_hz=offset_hz,
         )
+        if reading.usable and _foreign(reading, probe, floor, rig.rate_sps):
+            return Reading("silent", peak=reading.peak)
         if reading.problem not in ("lost", "interference"):
             break
     return reading
+
+
+def _foreign(reading: Reading, probe: Probe, floor: Floor, rate_sps: float) -> bool:
+    """Whether the tone that was found is a line that was there before, no weaker: the device itself is not heard."""
+    if floor.line_hz is None:
+        return False
+    same = abs(probe.cycles * rate_sps + reading.offset_hz - floor.line_hz) < 2.0 * rate_sps / probe.window
+    return same and 20.0 * math.log10(reading.level) < floor.line_dbfs + 3.0
 
 
 def trouble(step: str, subject: str, problem: str) -> Finding:

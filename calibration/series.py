@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.lines import separate
+from calibration.lines import noise_near, separate
 from calibration.probe import ATTEMPTS, HIGHEST, MOST_SATURATED
 from calibration.rig import Rig
 from radio.pilot import saturated_fraction
@@ -30,7 +30,7 @@ APART_BINS = 16  # between two tones as they arrive
 class Series:
     """Attributes:
     devices: (K,) that were on the air.
-    times_s: (n,) middle of each pilot, from the first, in radio time.
+    times_s: (n,) middle of each pilot, from the first.
     group: (n,) which of the uninterrupted stretches it is of.
     gains: (K, n) complex, ADC full scale over DAC full scale, the tone's own turning taken off within a group: phases
         of one group can be compared, and where clocks are shared they are the channel's.
@@ -53,6 +53,8 @@ def tones_apart(offsets_hz: Sequence[float], rate_sps: float, offset_max_hz: flo
     they are off, and `APART_BINS` from each other and from the carriers that leak, as they arrive (closer where that many have
     no room)."""
     for apart in (APART_BINS, APART_BINS // 2, APART_BINS // 4):
+        if len(offsets_hz) * apart > 0.45 * WINDOW:
+            continue
         taken = [offset / rate_sps * WINDOW for offset in offsets_hz]
         chosen: list[float] = []
         first = max(apart, math.ceil(1.5 * offset_max_hz / rate_sps * WINDOW)) | 1  # odd: coprime with a power of two
@@ -103,17 +105,19 @@ def watch(
                 continue
             if saturated_fraction(heard) > MOST_SATURATED:
                 problem = "saturated"
-            begin = rig.radio_s - length / rate
+            begin = rig.now_s - length / rate
             for place in places:
                 fitted = separate(heard[place : place + WINDOW], expected, fixed=[0.0])
                 middle = place + (WINDOW - 1) / 2.0
                 k = len(cycles)
                 turn = np.exp(-2j * np.pi * np.remainder(np.asarray(cycles) * middle, 1.0))
                 scale = np.asarray(amplitudes)
+                pilot = heard[place : place + WINDOW]
+                near = np.array([noise_near(pilot, fitted, float(c)) for c in fitted.cycles[:k]])
                 rows.append(
                     (
                         fitted.amplitudes[:k] * turn / scale,
-                        fitted.standard_errors[:k] / scale,
+                        near / (2.0 * WINDOW) / scale**2,
                         (fitted.cycles[:k] - np.asarray(cycles)) * rate,
                     )
                 )
@@ -123,12 +127,18 @@ def watch(
                 ]
                 times.append(begin + middle / rate)
                 group.append(number)
-    gains, errors, offsets = (
+    gains, variances, offsets = (
         np.stack([row[i] for row in rows], axis=1) if rows else np.zeros((len(cycles), 0)) for i in range(3)
+    )
+    # Of one pilot the noise next to a tone is known poorly, of all of them well; with its bins it covers other tones' skirts.
+    errors = (
+        np.sqrt(np.broadcast_to(variances.real.mean(axis=1, keepdims=True), variances.shape))
+        if rows
+        else variances.real
     )
     clock = np.asarray(times) - times[0] if times else np.zeros(0)
     places_of = np.asarray(group, dtype=np.intp)
-    return Series(tuple(devices), clock, places_of, gains.astype(complex), errors.real, offsets.real, problem)
+    return Series(tuple(devices), clock, places_of, gains.astype(complex), errors, offsets.real, problem)
 
 
 def _gaps(span_s: float) -> list[float]:
