@@ -17,6 +17,8 @@ from radio.radio import Radio
 from radio.recorder import RecordingRadio
 from radio.recording import Recording
 
+PAUSE_S = 0.02  # after the receiver was tuned, or not read for a while: synthesisers settle, and its ring has run over
+
 
 class Rig:
     """See the module.
