@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from radio.tone import phasor
 
 MERGED_BINS = 1.5  # of 1 / N: two lines nearer than this are not told apart
+NEAR_BINS = 32  # to either side of a tone
 _NEWTON_STEPS = 6
 
 
@@ -61,7 +62,7 @@ def fit_lines(samples: NDArray[np.complex128], cycles: Sequence[float]) -> Lines
     n = samples.size
     exponentials = np.stack([_exponential(one, n) for one in cycles])
     gram = exponentials.conj() @ exponentials.T
-    amplitudes = np.linalg.solve(gram, exponentials.conj() @ samples)
+    amplitudes: NDArray[np.complex128] = np.asarray(np.linalg.solve(gram, exponentials.conj() @ samples), np.complex128)
     rest = samples - amplitudes @ exponentials
     noise = float(np.vdot(rest, rest).real) / max(1, n - len(cycles))
     errors = np.sqrt(noise * np.linalg.inv(gram).diagonal().real / 2.0)
@@ -118,6 +119,17 @@ def strongest(samples: NDArray[np.complex128], noise_variance: float, near: floa
     if not power[best] > (math.log(candidates * 1e4) + 1.0) * noise_variance:
         return None
     return float(grid[best])
+
+
+def noise_near(samples: NDArray[np.complex128], fitted: Lines, cycles: float) -> float:
+    """Noise per complex sample as it is next to `cycles`, within `NEAR_BINS`: where tones have phase noise, it is not white."""
+    n = samples.size
+    rest = samples - np.sum(
+        [a * _exponential(c, n) for a, c in zip(fitted.amplitudes, fitted.cycles, strict=True)], axis=0
+    )
+    power = np.abs(np.fft.fft(rest)) ** 2 / n
+    places = (round(cycles * n) + np.concatenate([np.arange(-NEAR_BINS, -1), np.arange(2, NEAR_BINS + 1)])) % n
+    return float(power[places].mean())
 
 
 def _exponential(cycles: float, n: int) -> NDArray[np.complex128]:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.finding import Estimate, Finding
-from calibration.lines import MERGED_BINS, Lines, fit_lines, frequency_bound, refine, strongest
+from calibration.finding import Estimate, Finding, Verdict
+from calibration.lines import MERGED_BINS, Lines, fit_lines, frequency_bound, noise_near, refine, strongest
 from calibration.rig import Rig
 from radio.converter import Converter
 from radio.pilot import saturated_fraction
@@ -33,7 +33,6 @@ MOST_EXCESS = (
     2.0  # of the idle channel's power that a tone leaves, beyond its own phase noise: else something else sends
 )
 PHASE_NOISE = 1e-3  # of a tone's power: more than any synthesiser's
-NEAR_BINS = 128  # to either side of a tone, in which its phase noise is looked for
 ATTEMPTS = 3  # at a capture in which something is wrong that may be gone the next time
 NEEDS_DB = 14.0  # over its standard error, for a level that is stated in dB with a symmetric interval
 QUANTISATION = Converter(12).noise_variance
@@ -90,12 +89,13 @@ def floor_of(rig: Rig, n: int = 8192) -> Floor:
     power = np.abs(np.fft.fft(rest)) ** 2 / n
     usual = max(float(np.median(power)) / math.log(2.0), QUANTISATION)
     top = int(np.argmax(power))
-    problem, line = "", None
+    problem, line, level = "", None, -math.inf
     if power[top] > (math.log(n * 1e4) + 3.0) * usual:
-        problem, line = "interference", float(np.fft.fftfreq(n)[top]) * rig.rate_sps
+        cycles = refine(rest, float(np.fft.fftfreq(n)[top]))
+        problem, line = "interference", cycles * rig.rate_sps
+        level = 20.0 * math.log10(abs(fit_lines(rest, [cycles]).amplitudes[0]))
     if saturated_fraction(samples) > MOST_SATURATED:
         problem = "saturated"
-    level = 10.0 * math.log10(max(float(power[top]) / n, 1e-20))
     return Floor(max(noise, QUANTISATION), dc, float(fitted.standard_errors[0]), line, level, problem)
 
 
@@ -180,7 +180,9 @@ def read(
         found.get(name, nothing) for name in ("dc", "leak", "receive_image", "transmit_image")
     )
     amplitude = complex(fitted.amplitudes[0])
-    turning = _turning_noise(samples, fitted, cycles)
+    # White noise half shakes and half turns a tone; phase noise only turns it, so that of w + p next to it, w + 2 p turn it.
+    white = fitted.noise_variance
+    turning = max(white, 2.0 * noise_near(samples, fitted, cycles) - white)
     excess = fitted.noise_variance - MOST_EXCESS * noise_variance - PHASE_NOISE * abs(amplitude) ** 2
     return Reading(
         problem="interference" if excess > 0.0 else "",
@@ -199,19 +201,6 @@ def read(
         errors=(float(e0), float(e1), float(e2), float(e3)),
         samples=n,
     )
-
-
-def _turning_noise(samples: NDArray[np.complex128], fitted: Lines, cycles: float) -> float:
-    """Noise per complex sample that turns a tone as much as what is next to it does: white noise half shakes and half turns
-    it, phase noise only turns it, so next to the tone the density is w + p and what turns it w + 2 p."""
-    n = samples.size
-    rest = samples - sum(
-        a * phasor(c, n, -(n - 1) / 2.0) for a, c in zip(fitted.amplitudes, fitted.cycles, strict=True)
-    )
-    power = np.abs(np.fft.fft(rest)) ** 2 / n
-    near = (round(cycles * n) + np.concatenate([np.arange(-NEAR_BINS, -1), np.arange(2, NEAR_BINS + 1)])) % n
-    white = fitted.noise_variance
-    return max(white, 2.0 * float(power[near].mean()) - white)
 
 
 def _company(
@@ -251,7 +240,7 @@ def listen(
 
 def trouble(step: str, subject: str, problem: str) -> Finding:
     """The finding that a problem is, with what to do."""
-    verdict = "warn" if problem == "interference" else "fail"
+    verdict: Verdict = "warn" if problem == "interference" else "fail"
     words = {"silent": "not heard", "saturated": "the receiver is saturated", "lost": "samples lost"}
     return Finding(step, subject, words.get(problem, problem), verdict=verdict, advice=PROBLEMS[problem])
 

@@ -194,7 +194,7 @@ class Reweighting:
             return Finding(self.name, name, quantity, estimate, allowed, "fail", ADVICE)
         if allowed.judge(estimate) == "pass":
             return Finding(self.name, name, quantity, estimate, allowed)
-        advice = f"not known well enough to tell {limit:g} {unit}: the path should be stronger or steadier (transmit_gain_db, cables)"
+        advice = f"not known well enough to tell {limit:g} {unit}: a stronger or a steadier path is needed (transmit_gain_db)"
         return Finding(self.name, name, quantity, estimate, allowed, "warn", advice)
 
 

@@ -33,8 +33,17 @@ def virtual() -> Iterator[Callable[..., tuple[Rig, Plutos]]]:
     """`virtual(units, clock=what is true, said=what the station file says, seed=...)`: a rig and the units behind it."""
     with ExitStack() as stack:
 
-        def build(count: int = 3, *, clock: str = "free", said: str = "", seed: int = 5, **changes: Any) -> Any:
-            plutos = stack.enter_context(serve(count, clock=clock, seed=seed, host="127.0.0.1", port=0))
+        def build(
+            count: int = 3,
+            *,
+            clock: str = "free",
+            said: str = "",
+            seed: int = 5,
+            realtime: bool = False,
+            **changes: Any,
+        ) -> Any:
+            served = serve(count, clock=clock, seed=seed, realtime=realtime, host="127.0.0.1", port=0)
+            plutos = stack.enter_context(served)
             opened = stack.enter_context(open_station(station_file(plutos, clock=said or clock, **changes)))
             return station_rig(opened), plutos
 
