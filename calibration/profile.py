@@ -76,6 +76,7 @@ class Recommendation(_Section):
     receive_gain_db  manual
     truncation       share of the mean gain power below which a device is better left out
     csi_error        sigma / |h| of the worst device's gain when it is used: what power control and privacy take
+    csi_moving       the part of it that no pilot knows of: gains and phases that move after them
     error            of the sum, X = 1
     expected_error   rms of payloads uniform in [-X, X], share of full scale K X
     reasons          why
@@ -88,6 +89,7 @@ class Recommendation(_Section):
     receive_gain_db: float
     truncation: float
     csi_error: float
+    csi_moving: float
     error: SumError
     expected_error: float
     reasons: tuple[str, ...] = ()

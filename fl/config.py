@@ -118,6 +118,10 @@ class Radio(_Section):
     # devices with |h|^2 below this share of the mean sit out; auto: whoever leaves the least error of the mean (coherent)
     truncation: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.05
 
+    # rounds from one public scalar to the next, against which the radio is checked (calibration/watch.py); 0: none; absent:
+    # 20 with --profile, else none
+    check_every: Annotated[int, Field(ge=0)] | None = None
+
     @property
     def least_share(self) -> float:
         """Of the mean gain power, below which no device is ever inverted."""

@@ -139,7 +139,7 @@ def facts_of(mode: SampledMode, trial: Trial) -> dict[str, Any]:
     found["power"] = np.where(heard, power, 0.0).mean(axis=0)
     found["power_spread_db"] = float(np.std(10.0 * np.log10(np.maximum(power, 1e-30)), axis=0).max())
     found["relative_variance"] = [
-        float(r[h].mean()) if h.any() else None for r, h in zip(relative.T, heard.T, strict=True)
+        float(r[h].mean()) if h.any() else math.nan for r, h in zip(relative.T, heard.T, strict=True)
     ]
     found["devices"] = float(np.mean([active.sum() for active in trial.active]))
     if mode in FORMS:
