@@ -50,6 +50,7 @@ class Rig:
         shared_clock: one reference feeds all of them (as the station file says; the carrier step checks it).
         wait: lets time pass (sleeping; on simulated radios their clock is moved).
         reception_s: the radios' time for a reception of n samples.
+        ended_s: asked right after a reception of n samples: when it ended, on a clock that waits do not stop.
         start_lag_s: within which a transmission begins, as the station file promises (`guard_samples` rests on it).
         band_hz: in which the devices may send; None: nothing is known but that they may at the LO they have.
         facts: of the radios, for the profile: serials, firmware, temperatures; asked anew at each call.
@@ -58,6 +59,7 @@ class Rig:
 
     Attributes:
         radio_s: radio time so far: receptions and waits.
+        now_s: when the last reception ended, see `ended_s`.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Rig:
         shared_clock: bool,
         wait: Callable[[float], None],
         reception_s: Callable[[int], float] | None = None,
+        ended_s: Callable[[int], float] | None = None,
         start_lag_s: float = 0.0,
         band_hz: tuple[float, float] | None = None,
         facts: Callable[[], dict[str, Any]] = dict,
@@ -87,9 +90,10 @@ class Rig:
         self.band_hz = band_hz
         self.say = say
         self.facts = facts
-        self.radio_s = 0.0
+        self.radio_s = self.now_s = 0.0
         self._wait = wait
         self._reception_s = reception_s
+        self._ended_s = ended_s
         self._cell = cell
 
     @property
@@ -173,6 +177,7 @@ class Rig:
 
     def _took(self, n: int) -> None:
         self.radio_s += n / self.rate_sps if self._reception_s is None else self._reception_s(n)
+        self.now_s = self.receiver.clock_samples / self.rate_sps if self._ended_s is None else self._ended_s(n)
 
     @staticmethod
     def _who(waves: Mapping[int, NDArray[np.complex128]]) -> dict[str, Any]:

@@ -19,6 +19,14 @@ def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: N
     file, station = opened.file, opened.file.station
     cell = opened.cell()
 
+    def ended_s(n: int) -> float:
+        """Virtual time is ahead of what was read: by the ring, and by what of the last block was not asked for."""
+        unit = opened.receiver.unit
+        if not unit.virtual:
+            return time.monotonic()
+        ahead = station.kernel_blocks * station.block_samples + -n % station.block_samples
+        return unit.get_number("virtual_clock") - ahead / station.rate_sps
+
     return Rig(
         cell.transmitters,
         cell.receiver,
@@ -28,6 +36,7 @@ def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: N
         shared_clock=station.clock == "shared",
         wait=lambda seconds: pass_time(opened.receiver, seconds, station.kernel_blocks * station.block_samples),
         reception_s=file.reception_s,
+        ended_s=ended_s,
         start_lag_s=station.start_lag_s,
         band_hz=None if file.permit is None else file.permit.band_hz,
         facts=opened.metadata,

@@ -70,7 +70,8 @@ class LoopbackRadio:
             raise InputError(f"loopback radio {self._device} is a transmitter; receive with the medium's receiver")
         if n < 1:
             raise InputError(f"n is {n}; at least one sample must be received")
-        return self._medium.capture(n, self.receive_gain_db, self.lo_hz - self._medium.lo_hz)
+        self._medium.tuned_hz = self.lo_hz - self._medium.lo_hz
+        return self._medium.capture(n, self.receive_gain_db)
 
     def mute(self) -> None:
         if self._device is not None:

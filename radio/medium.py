@@ -8,7 +8,8 @@ h_k fading (`Fading`: blocks, or correlated in time within the round as well; se
 hold for the round). theta_k the carrier against the receiver's (`Oscillators`): a residual offset drawn for each device and
 round, and what `Impairments` add. tau_k start offset, uniform in [0, timing_samples], real-valued, drawn for each device
 and round and held through it (a device keeps its time base from the pilots to the payload); what changes between starts
-is `jitter_samples`, and `Impairments.start_jitter_s`. tx and rx are the mixers (`Mixer`), g_k the stepped transmit gain.
+is `jitter_samples`, and `Impairments.start_jitter_s`. tx and rx are the mixers (`Mixer`), g_k the stepped transmit gain;
+an amplifier that compresses (`Amplifier`) acts on g_k tx_k.
 The DAC's output is delayed as a band-limited signal: the whole samples by indexing, the fraction by a phase ramp over
 its spectrum, so that any waveform is shifted correctly, edges included. A device whose oscillator is off plays its
 samples by that oscillator (`ClockedWave`).
@@ -26,7 +27,7 @@ from radio.converter import Converter
 from radio.delay import EDGE, ClockedWave, delay, echo, padded
 from radio.errors import InputError
 from radio.fading import Fading
-from radio.frontend import GainControl, StepGain, mixers
+from radio.frontend import GainControl, StepGain, amplifier, mixers
 from radio.impairments import NONE, Impairments
 from radio.interference import Bursts, Interferer
 from radio.oscillator import Oscillators
@@ -62,6 +63,10 @@ class Medium:
         timing_samples: largest start offset.
         jitter_samples: standard deviation of an additional start offset drawn at every start; sounding cannot see it.
         impairments: of the radios; default none.
+
+    Attributes:
+        tuned_hz: how far above `lo_hz` the receiver is tuned. The devices are taken to be tuned with it; interferers stay
+            where they are.
     """
 
     def __init__(
@@ -103,10 +108,12 @@ class Medium:
         self.jitter_samples = jitter_samples
         self.impairments = impairments
         self.interferers: list[Interferer] = []
+        self.tuned_hz = 0.0
         self.dac_clipped = np.zeros(self.devices, dtype=np.int64)
         self.adc_clipped = 0
         self._oscillators = Oscillators(impairments, self.devices, seed, lo_hz)
         self._transmit_mixers, self._receive_mixer = mixers(impairments, self.devices, seed)
+        self._amplifier = amplifier(impairments)
         self._step_gains = [StepGain(impairments, k, seed) for k in range(self.devices)]
         self._delays_s = np.asarray(fading.tap_delays_s, dtype=np.float64)
         self._emissions: dict[int, _Emission] = {}
@@ -187,6 +194,8 @@ class Medium:
         analog, clipped = self.dac.convert(samples)
         self.dac_clipped[device] += clipped
         analog = self._transmit_mixers[device].mix(analog)
+        if self._amplifier is not None:
+            analog = self._amplifier.amplify(analog, float(self._gain[device]))
         ratio = 1.0 + float(self._oscillators.ppm[device]) * 1e-6
         begin, echoes = start, self._delays_s * self.rate_sps
         if not cyclic and (fraction > 0.0 or echoes.size or ratio != 1.0):
@@ -218,11 +227,8 @@ class Medium:
             raise InputError(f"seconds is {seconds}; allowed: a finite number of at least 0")
         self.clock += round(seconds * self.rate_sps)
 
-    def capture(self, n: int, gain_db: float, tuned_hz: float = 0.0) -> NDArray[np.complex128]:
-        """(n,) the receiver's next samples at receive gain `gain_db`; the clock moves on by n.
-
-        `tuned_hz`: how far above `lo_hz` the receiver is tuned. The devices are taken to be tuned with it, interferers stay.
-        """
+    def capture(self, n: int, gain_db: float) -> NDArray[np.complex128]:
+        """(n,) the receiver's next samples at receive gain `gain_db`; the clock moves on by n."""
         if self.noise_variance > 0.0:
             antenna = self._noise.standard_normal(2 * n).view(np.complex128)
             antenna *= math.sqrt(self.noise_variance / 2.0)
@@ -242,8 +248,8 @@ class Medium:
                 gain = self.gains[device] * self._gain[device]
             antenna[first : first + segment.size] += gain * segment
         for other in self.interferers:
-            offset_hz = other.offset_hz - tuned_hz
-            if tuned_hz == 0.0 or abs(offset_hz) < 0.5 * self.rate_sps:  # elsewhere, the receiver's filter
+            offset_hz = other.offset_hz - self.tuned_hz
+            if abs(offset_hz) < 0.5 * self.rate_sps:  # elsewhere, the receiver's filter
                 antenna += other.amplitude * phasor(offset_hz / self.rate_sps, n, self.clock)
         if self.impairments.burst_rate_hz > 0.0:
             self._bursts.add(antenna, self.clock)

@@ -332,7 +332,7 @@ class VirtualPluto:
             attributes=[
                 Attribute("mark", "mark", lambda: str(self.mark), write_mark),
                 Attribute("fault", "fault", lambda: "; ".join(map(str, self.faults.waiting)), write_fault),
-                Attribute("clock_s", "clock_s", lambda: f"{self.clock.now:.6f}"),
+                Attribute("clock_s", "clock_s", lambda: f"{self.clock.now:.9f}"),
                 Attribute("wait_s", "wait_s", lambda: "0", pass_time),
                 Attribute("blocks", "blocks", lambda: str(self.blocks)),
                 Attribute("starts", "starts", lambda: str(self.starts)),
