@@ -160,20 +160,24 @@ def _why_believed(best: Measured) -> str:
     said = f"Known sums were {_percent(measured)} off at {best.window:,} samples, where the closed form says {_percent(closed)}"
     if best.extra == 0.0:
         return f"{said}: the same within chance."
-    more = "more than chance explains, and put down to gains and phases that move" if best.extra > 0.0 else "less"
+    more = (
+        "more than chance explains, and put down to gains and phases that move"
+        if best.extra > 0.0
+        else "less than chance explains, and expected so"
+    )
     return f"{said}: {more}."
 
 
 def _why_coherence(known: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    times = known.get("channel", {}).get("coherence_s")
-    values = [float(value) for value in np.atleast_1d(np.asarray(times if times is not None else [], dtype=np.float64))]
-    finite = [value for value in values if value > 0.0]
-    if not finite:
-        return []
-    least = min(finite)
-    return [
-        f"The channel holds for {least:.3g} s (the shortest coherence time): pilots must be no older when payloads are sent."
-    ]
+    devices = known.get("channel", {}).get("device", [])
+    times = [float(one["coherence_s"]) for one in devices if "coherence_s" in one]
+    if times:
+        return [
+            f"The channel holds for {min(times):.3g} s (the shortest coherence time): pilots must be much younger than that "
+            "when payloads are sent."
+        ]
+    watched = [float(one["coherence_above_s"]) for one in devices if "coherence_above_s" in one]
+    return [f"No gain was seen to move in {min(watched):.0f} s: pilots once a round are plenty."] if watched else []
 
 
 def _percent(share: float) -> str:
