@@ -53,6 +53,7 @@ class Radio(_Section):
     """One radio as it was. `temperature_c` of its transceiver."""
 
     name: str
+    uri: str = ""
     serial: str = ""
     firmware: str = ""
     transmit_gain_db: float | None = None
@@ -289,6 +290,7 @@ def radio_of(name: str, metadata: dict[str, Any]) -> Radio:
     gain = metadata.get("transmit_gain_db")
     return Radio(
         name=name,
+        uri=str(metadata.get("uri") or ""),
         serial=str(metadata.get("serial") or ""),
         firmware=str(metadata.get("firmware") or ""),
         transmit_gain_db=None if gain is None else float(gain),

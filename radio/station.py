@@ -157,7 +157,11 @@ class StationFile(_Section):
         """The radios' time for a reception of n samples: whole blocks, and those that are dropped before because they may
         hold older samples (`radio.pluto.stream`)."""
         station = self.station
-        return (station.kernel_blocks + 1 + math.ceil(n / station.block_samples)) * station.block_samples / station.rate_sps
+        return (
+            (station.kernel_blocks + 1 + math.ceil(n / station.block_samples))
+            * station.block_samples
+            / station.rate_sps
+        )
 
     def cell(self, transmitters: Sequence[Radio], receiver: Radio) -> Cell:
         """These radios with the station's starts, gain and offsets, for the airs; see `radio.cell`."""
