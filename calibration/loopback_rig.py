@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from calibration.rig import Rig
@@ -40,6 +41,7 @@ class LoopbackRig(Rig):
         transmitters = [LoopbackRadio(medium, k) for k in range(surroundings.devices)]
         receiver = surroundings.receiver(medium)
         receiver.receive_gain_db = surroundings.receive_gain_db
+        cell = surroundings.cell(medium)
         clocks = settings.common_clock and surroundings.offset_hz == 0.0 if shared_clock is None else shared_clock
         super().__init__(
             transmitters,
@@ -53,6 +55,7 @@ class LoopbackRig(Rig):
             band_hz=band_hz,
             facts=lambda: _facts(transmitters, receiver, clocks),
             say=say,
+            cell=lambda senders, listener: replace(cell, transmitters=senders, receiver=listener),
         )
 
 

@@ -7,17 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.cell import Cell
+from radio.errors import InputError
 from radio.marker import mark
 from radio.radio import Radio
 from radio.recorder import RecordingRadio
 from radio.recording import Recording
 
 PAUSE_S = 0.02  # after the receiver was tuned, or not read for a while: synthesisers settle, and its ring has run over
+MOST_RECORDED = 1 << 23  # samples of a step that are kept: 8 s at 1 MS/s, 134 MB of memory and 34 MB on disk
+
+
+class _Listener(RecordingRadio):
+    """Counts the radios' time, and stops recording before the memory is full: the beginning of a step shows what it does."""
+
+    def __init__(self, radio: Radio, took: Callable[[int], None]) -> None:
+        super().__init__(radio)
+        self._took = took
+
+    def receive(self, n: int) -> NDArray[np.complex128]:
+        if self.recording and self._length + n > MOST_RECORDED:
+            self.recording = False
+        heard = super().receive(n)
+        self._took(n)
+        return heard
 
 
 class Rig:
@@ -37,6 +56,7 @@ class Rig:
         band_hz: in which the devices may send; None: nothing is known but that they may at the LO they have.
         facts: of the radios, for the profile: serials, firmware, temperatures; asked anew at each call.
         say: a line for the person at the terminal.
+        cell: lays the airs' settings over radios; see `cell`.
 
     Attributes:
         radio_s: radio time so far: receptions and waits.
@@ -59,9 +79,10 @@ class Rig:
         band_hz: tuple[float, float] | None = None,
         facts: Callable[[], dict[str, Any]] = dict,
         say: Callable[[str], None] = lambda _: None,
+        cell: Callable[[Sequence[Radio], Radio], Cell] | None = None,
     ) -> None:
         self.transmitters = list(transmitters)
-        self.receiver = RecordingRadio(receiver)
+        self.receiver = _Listener(receiver, self._took)
         self.names = tuple(names)
         self.guard_samples = guard_samples
         self.offset_max_hz = offset_max_hz
@@ -74,6 +95,7 @@ class Rig:
         self._wait = wait
         self._reception_s = reception_s
         self._ended_s = ended_s
+        self._cell = cell
 
     @property
     def devices(self) -> int:
@@ -86,6 +108,16 @@ class Rig:
     @property
     def lo_hz(self) -> float:
         return self.receiver.lo_hz
+
+    def cell(self) -> Cell:
+        """The radios for the air of any mode, at the receive gain they have now. Do not close that air: it closes the radios.
+
+        Raises InputError for a rig that was made without.
+        """
+        if self._cell is None:
+            raise InputError("this rig has no airs; it was made without `cell`")
+        made = self._cell(self.transmitters, self.receiver)
+        return replace(made, receive_gain_db=self.receiver.receive_gain_db)
 
     def idle(self, n: int) -> NDArray[np.complex128]:
         """(n,) samples while nobody sends."""
@@ -128,7 +160,8 @@ class Rig:
 
     @contextmanager
     def recording(self) -> Iterator[list[Recording]]:
-        """Keep what is heard; the list has the recording after the block, if there was anything."""
+        """Keep what is heard, `MOST_RECORDED` samples of it at most; the list has the recording after the block, if there
+        was anything."""
         kept: list[Recording] = []
         self.receiver.start()
         try:
@@ -140,10 +173,12 @@ class Rig:
 
     def _hear(self, n: int, label: str, guard: int, **facts: Any) -> NDArray[np.complex128]:
         heard = self.receiver.receive(guard + n)
-        self.radio_s += (guard + n) / self.rate_sps if self._reception_s is None else self._reception_s(guard + n)
-        self.now_s = self.receiver.clock_samples / self.rate_sps if self._ended_s is None else self._ended_s(guard + n)
         mark(self.receiver, label, self.receiver.clock_samples - heard.size, heard.size, guard_samples=guard, **facts)
         return heard[guard:]
+
+    def _took(self, n: int) -> None:
+        self.radio_s += n / self.rate_sps if self._reception_s is None else self._reception_s(n)
+        self.now_s = self.receiver.clock_samples / self.rate_sps if self._ended_s is None else self._ended_s(n)
 
     @staticmethod
     def _who(waves: Mapping[int, NDArray[np.complex128]]) -> dict[str, Any]:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from calibration.rig import Rig
 from radio.pluto.transceiver import PlutoRadio
 from radio.station import OpenStation
 
 
-def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: None) -> Rig:
-    """The rig of an open station; closing stays with whoever opened it.
+def station_rig(
+    opened: OpenStation, *, names: Sequence[str] | None = None, say: Callable[[str], None] = lambda _: None
+) -> Rig:
+    """The rig of an open station; closing stays with whoever opened it. `names`: where not all of a bench's devices are open.
 
     Carriers are searched for as wide as two crystals can be apart, whatever the station file says of the clocks: whether
     that is true is for the carrier step to find out.
     """
     file, station = opened.file, opened.file.station
     cell = opened.cell()
-
-    def reception_s(n: int) -> float:
-        """A ring of stale blocks and the one after it come first, see `radio.pluto.stream`."""
-        blocks = station.kernel_blocks + 1 + math.ceil(n / station.block_samples)
-        return blocks * station.block_samples / station.rate_sps
 
     def ended_s(n: int) -> float:
         """Virtual time is ahead of what was read: by the ring, and by what of the last block was not asked for."""
@@ -36,17 +32,18 @@ def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: N
     return Rig(
         cell.transmitters,
         cell.receiver,
-        names=[f"device-{k} ({device.named})" for k, device in enumerate(file.device)],
+        names=[f"device-{k}" for k in range(len(file.device))] if names is None else names,
         guard_samples=cell.guard_samples,
         offset_max_hz=2e-6 * station.crystal_ppm * station.lo_hz,
         shared_clock=station.clock == "shared",
         wait=lambda seconds: pass_time(opened.receiver, seconds, station.kernel_blocks * station.block_samples),
-        reception_s=reception_s,
+        reception_s=file.reception_s,
         ended_s=ended_s,
         start_lag_s=station.start_lag_s,
         band_hz=None if file.permit is None else file.permit.band_hz,
         facts=opened.metadata,
         say=say,
+        cell=file.cell,
     )
 
 

@@ -5,7 +5,6 @@ The slots of every mode are thus counted by the code that will send them, and no
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.config import Experiment
+from fl.surroundings import surroundings_of
 from radio.cell import Cell
 from radio.errors import InputError
-from radio.impairments import switched
 from radio.loopback import LoopbackRadio
 from radio.medium import Medium
-from radio.modes import surroundings
 from radio.radio import Radio
 from radio.station import StationFile
 from radio.surroundings import from_settings
@@ -103,21 +101,23 @@ class _Receiver(LoopbackRadio):
         self._timer.slots[label] += 1
 
 
-def rehearse(experiment: Experiment, file: StationFile | None = None) -> AirTime:
-    """A round of the experiment at that station, or on the loopback (at sample fidelity).
+def rehearse(experiment: Experiment, file: StationFile | None = None, check_every: int = 0) -> AirTime:
+    """A round of the experiment at that station, or on the loopback (at sample fidelity). Every `check_every` rounds one more
+    scalar is sent; a round has its share of that.
 
     Raises InputError where the mode cannot work with these settings.
     """
     scalars = experiment.learning.scalars
     one = _round(experiment, file, 1)
-    if scalars == 1:
+    if scalars == 1 and not check_every:
         return one
     two = _round(experiment, file, 2)
-    more = scalars - 1  # further scalars take what the second takes
-    slots = {label: one.slots[label] + more * (two.slots[label] - one.slots[label]) for label in one.slots}
+    whole = scalars - 1  # further scalars take what the second takes
+    more = whole + (1.0 / check_every if check_every else 0.0)
+    slots = {label: one.slots[label] + whole * (two.slots[label] - one.slots[label]) for label in one.slots}
     return AirTime(
         slots,
-        one.samples + more * (two.samples - one.samples),
+        one.samples + whole * (two.samples - one.samples),
         one.seconds + more * (two.seconds - one.seconds),
         one.on_air_s + more * (two.on_air_s - one.on_air_s),
     )
@@ -170,11 +170,7 @@ def _rate(experiment: Experiment, file: StationFile | None) -> float:
 def _reception_s(experiment: Experiment, file: StationFile | None) -> Callable[[int], float]:
     """Seconds that a radio needs to hand over n samples."""
     rate = _rate(experiment, file)
-    if file is None:
-        return lambda n: n / rate
-    station = file.station
-    dropped, size = station.kernel_blocks + 1, station.block_samples  # see radio.pluto.stream
-    return lambda n: (dropped + math.ceil(n / size)) * size / rate
+    return (lambda n: n / rate) if file is None else file.reception_s
 
 
 def _cell(experiment: Experiment, file: StationFile | None, transmitters: Sequence[Radio], receiver: Radio) -> Cell:
@@ -182,9 +178,7 @@ def _cell(experiment: Experiment, file: StationFile | None, transmitters: Sequen
     if file is not None:
         return file.cell(transmitters, receiver)
     radio = experiment.radio
-    settings = radio.model_dump(exclude={"mode", "fidelity", "mapping", "pilot_window", "truncation", "impairments"})
-    place = surroundings(experiment.learning.devices, experiment.run.seed, **settings)
-    place = replace(place, impairments=switched(place.impairments, radio.impairments))
+    place = surroundings_of(experiment)
     return Cell(
         transmitters,
         receiver,

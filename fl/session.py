@@ -141,8 +141,7 @@ def set_threads(threads: int) -> None:
 
 def build_air(experiment: Experiment, listen: Callable[[Radio], Radio] | None = None) -> Air:
     """The air of the experiment; `listen` wraps its receiver, if it has one."""
-    settings = experiment.radio.model_dump() | {"truncation": experiment.radio.least_share}
-    return open_air(experiment.learning.devices, experiment.run.seed, listen=listen, **settings)
+    return open_air(experiment.learning.devices, experiment.run.seed, listen=listen, **experiment.radio.air_settings)
 
 
 @dataclass(frozen=True)

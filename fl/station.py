@@ -5,9 +5,13 @@ Everything that can be refused without asking a radio is refused here, before an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from calibration.profile import Profile, check_radios
+from fl.calibrated import mean_power, profile_for
 from fl.config import Experiment
 from fl.config_checks import SURROUNDINGS
 from fl.station_air import StationAir
@@ -15,7 +19,9 @@ from radio.errors import InputError
 from radio.mapping import MappingName
 from radio.pluto.permit import PermitError, TransmitPermit
 from radio.radio import Radio
-from radio.station import StationFile, open_station
+from radio.station import OpenStation, StationFile, open_station
+
+_log = logging.getLogger(__name__)
 
 # Keys of `radio` that say what a simulated air is like, or what the station file says.
 SIMULATED = ("profile", "shared_clock", "impairments", *SURROUNDINGS, "rate_sps")
@@ -25,14 +31,16 @@ SIMULATED = ("profile", "shared_clock", "impairments", *SURROUNDINGS, "rate_sps"
 class Bench:
     """What an experiment takes of a station; nothing is open.
 
-    file    the station, with as many devices as the experiment has
-    permit  under which they transmit
-    spare   devices of the station that are left alone: a station file describes a bench, and experiments are smaller
+    file     the station, with as many devices as the experiment has, at the profile's receive gain if there is one
+    permit   under which they transmit
+    spare    devices of the station that are left alone: a station file describes a bench, and experiments are smaller
+    profile  of a calibration, valid here
     """
 
     file: StationFile
     permit: TransmitPermit
     spare: int = 0
+    profile: Profile | None = None
 
     def described(self, experiment: Experiment) -> str:
         """The air in a few words."""
@@ -62,10 +70,13 @@ def not_used(experiment: Experiment) -> str:
     )
 
 
-def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = False) -> Bench:
+def bench_for(
+    experiment: Experiment, file: StationFile, *, allow_tx: bool = False, profile: Path | None = None
+) -> Bench:
     """What the experiment takes of the station.
 
     allow_tx  the operator vouches for this transmission where the file has no permit: its LO, rate and gains, and no others
+    profile   of a calibration of this station
 
     Raises InputError for what cannot go over these radios, PermitError where nothing permits it.
     """
@@ -90,23 +101,32 @@ def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = Fal
             f"radio.mode = 'coherent' needs one reference clock for all radios, and station {station.name} says clock = "
             "'free'; feed all of them one 40 MHz reference and set clock = 'shared', or take --set radio.mode=energy"
         )
-    if radio.mapping == "reed":
+    used = file.model_copy(update={"device": file.device[: learning.devices]})
+    calibrated = None if profile is None else profile_for(experiment, profile, used)
+    if radio.mapping == "reed" and (calibrated is None or mean_power(calibrated, learning.devices) is None):
         raise InputError(
             "radio.mapping = 'reed' needs the mean power of every channel, which nothing has measured at station "
-            f"{station.name}; take --set radio.mapping=signed"
+            f"{station.name}; calibrate it (pairzero calibrate --station FILE) and name the --profile, or take "
+            "--set radio.mapping=signed"
         )
-    used = file.model_copy(update={"device": file.device[: learning.devices]})
+    if calibrated is not None:
+        gain = {"receive_gain_db": calibrated.receive_gain_db}
+        used = used.model_copy(update={"station": station.model_copy(update=gain)})
+    return Bench(used, permit_of(used, allow_tx), len(file.device) - learning.devices, calibrated)
+
+
+def permit_of(file: StationFile, allow_tx: bool) -> TransmitPermit:
+    """The file's own, or with `allow_tx` what the operator vouches for: its LO, rate and gains. Raises PermitError without."""
+    station = file.station
     if file.permit is not None:
-        permit = file.permit.transmit_permit()
-    elif allow_tx:
+        return file.permit.transmit_permit()
+    if allow_tx:
         half = station.rate_sps / 2.0
-        permit = TransmitPermit(station.lo_hz - half, station.lo_hz + half, max(map(used.eirp_dbm, used.device)))
-    else:
-        raise PermitError(
-            f"nothing permits station {station.name} to transmit at {station.lo_hz / 1e6:g} MHz; state band, power and duty "
-            "in its [permit], or pass --allow-tx if you may transmit there at these gains (pairzero plan prints them)"
-        )
-    return Bench(used, permit, len(file.device) - learning.devices)
+        return TransmitPermit(station.lo_hz - half, station.lo_hz + half, max(map(file.eirp_dbm, file.device)))
+    raise PermitError(
+        f"nothing permits station {station.name} to transmit at {station.lo_hz / 1e6:g} MHz; state band, power and duty "
+        "in its [permit], or pass --allow-tx if you may transmit there at these gains (pairzero plan prints them)"
+    )
 
 
 def open_air(
@@ -119,15 +139,20 @@ def open_air(
 
     Raises InputError for a radio that is missing or cannot do what is asked, with all of them closed again.
     """
-    radio = experiment.radio
-    assert radio.mode != "ideal" and radio.mapping != "reed", "see bench_for"
-    mapping: MappingName = radio.mapping
+    radio, profile = experiment.radio, bench.profile
+    assert radio.mode != "ideal", "see bench_for"
+    mapping: MappingName = "signed" if radio.mapping == "reed" else radio.mapping
     opened = open_station(bench.file, bench.permit, listen=listen, coherent=radio.mode == "coherent")
     try:
-        air = opened.cell().air(
+        cell = opened.cell()
+        if profile is not None:
+            _check_radios(profile, opened)
+            cell = replace(cell, mean_power=mean_power(profile, len(opened.transmitters)))
+        air = cell.air(
             radio.mode,
             experiment.run.seed,
             mapping=mapping,
+            average_power=radio.mapping == "reed",
             window=radio.window,
             pilot_window=radio.pilot_window,
             truncation=radio.least_share,
@@ -136,3 +161,16 @@ def open_air(
         opened.close()
         raise
     return StationAir(air, opened, remedy)
+
+
+def _check_radios(profile: Profile, opened: OpenStation) -> None:
+    """Raises InputError for radios that are not the profile's; warns of others that are colder or warmer than they were."""
+    found = opened.metadata()
+    problems = check_radios(profile, found["receiver"], found["devices"])
+    if refused := [problem.text for problem in problems if problem.refuse]:
+        raise InputError(
+            f"the profile of {profile.made:%Y-%m-%d %H:%M} UTC is of other radios: {'; '.join(refused)}. Calibrate again, or "
+            "leave --profile out"
+        )
+    for problem in problems:
+        _log.warning("%s", problem)

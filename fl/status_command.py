@@ -74,7 +74,7 @@ def _word(run: RunFiles) -> str:
 def _spent(run: RunFiles, spent: float | None) -> str:
     from fl.reporting.facts import privacy_state
     from fl.reporting.progress import epsilon_bound
-    from fl.reporting.wording import bound
+    from radio.wording import bound
 
     state, word = privacy_state(run), ""
     if state == "off":

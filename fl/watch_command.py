@@ -97,7 +97,7 @@ def _slots(run: RunFiles) -> str:
 
 
 def _accuracy(known: dict[str, Any], curve: list[float], rounds: list[int]) -> str:
-    from fl.reporting.wording import percent
+    from radio.wording import percent
 
     if not curve:
         return "not evaluated yet"
@@ -116,7 +116,7 @@ def spark(values: Iterable[float], most: int = 40) -> str:
 
 def _air(run: RunFiles) -> str:
     from fl.diagnostics import received_snr_db
-    from fl.reporting.wording import decibels
+    from radio.wording import decibels
 
     air, mode = run.air, f"{run.option('radio', 'mode', '')} mode".strip()
     heard = ~air.erased[-RECENT:]
@@ -129,7 +129,7 @@ def _air(run: RunFiles) -> str:
 def _privacy(run: RunFiles, known: dict[str, Any]) -> str:
     from fl.reporting.facts import privacy_state
     from fl.reporting.progress import epsilon_bound
-    from fl.reporting.wording import bound
+    from radio.wording import bound
 
     state = privacy_state(run)
     if state == "off":

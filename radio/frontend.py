@@ -1,4 +1,4 @@
-"""What mixers, attenuators and the automatic gain do to a signal; see `Impairments` for the settings."""
+"""What mixers, attenuators, amplifiers and the automatic gain do to a signal; see `Impairments` for the settings."""
 
 from __future__ import annotations
 
@@ -81,6 +81,40 @@ class StepGain:
                 self._known[steps] = self._error * float(draws.standard_normal())
             gain_db += self._known[steps]
         return 10.0 ** (gain_db / 20.0)
+
+
+RAPP_SMOOTHNESS = 2.0
+
+
+class Amplifier:
+    """A transmitter's last amplifier, which compresses amplitudes and leaves phases alone (Rapp 1991, solid state):
+
+        y = u / (1 + |u / v|^(2 p))^(1 / (2 p)),   p = 2
+
+    linear for small u, never above v. The gain is 1 dB down where 1 + |u / v|^(2 p) = 10^(p / 10), so an output 1 dB
+    compression point c fixes v = c 10^(1/20) / (10^(p/10) - 1)^(1/(2 p)). It acts on samples of the baseband: what it
+    spreads beyond the band folds back into it (a steady tone spreads nothing).
+
+    Args:
+        compression_dbfs: c, relative to a full-scale tone at transmit gain 0 dB.
+    """
+
+    def __init__(self, compression_dbfs: float) -> None:
+        power = 2.0 * RAPP_SMOOTHNESS
+        backoff = (10.0 ** (RAPP_SMOOTHNESS / 10.0) - 1.0) ** (1.0 / power)
+        self.saturation = 10.0 ** ((compression_dbfs + 1.0) / 20.0) / backoff
+
+    def amplify(self, samples: NDArray[np.complex128], drive: float) -> NDArray[np.complex128]:
+        """(n,) what becomes of `samples` (n,) behind an attenuator of amplitude `drive`, referred to before it."""
+        if drive <= 0.0:
+            return samples
+        level = (samples.real**2 + samples.imag**2) * (drive / self.saturation) ** 2
+        return np.asarray(samples / (1.0 + level**RAPP_SMOOTHNESS) ** (0.5 / RAPP_SMOOTHNESS))
+
+
+def amplifier(settings: Impairments) -> Amplifier | None:
+    """Of every transmitter; None where it is linear."""
+    return None if settings.compression_dbfs is None else Amplifier(settings.compression_dbfs)
 
 
 _AGC_RANGE_DB = 40.0

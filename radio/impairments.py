@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 
 from radio.errors import InputError
 
-_MAY_BE_NEGATIVE = ("lo_leakage_dbfs", "dc_offset_dbfs", "agc_target_dbfs")
+_MAY_BE_NEGATIVE = ("lo_leakage_dbfs", "dc_offset_dbfs", "compression_dbfs", "agc_target_dbfs")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Impairments:
         lo_leakage_dbfs: carrier that a transmitter leaks whenever it is on, relative to a full-scale tone of its DAC
             before its attenuator; None for none.
         dc_offset_dbfs: offset at the receiver's ADC, relative to its full scale; None for none.
+        compression_dbfs: level at a transmitter's output, behind its attenuator, at which its amplifier is 1 dB below the
+            straight line (`frontend.Amplifier`), relative to a full-scale tone at transmit gain 0 dB; None for a linear one.
         agc: the receiver sets its gain by itself, from `receive_gain_db` on: each `agc_time_s` it closes the gap
             to `agc_target_dbfs` (mean power) by 1 - 1/e, up to +-40 dB about where it began.
         agc_target_dbfs, agc_time_s: see `agc`.
@@ -61,6 +63,7 @@ class Impairments:
     iq_phase_deg: float = 0.0
     lo_leakage_dbfs: float | None = None
     dc_offset_dbfs: float | None = None
+    compression_dbfs: float | None = None
     agc: bool = False
     agc_target_dbfs: float = -12.0
     agc_time_s: float = 1e-3
@@ -90,7 +93,8 @@ NONE = Impairments()
 
 
 def switched(base: Impairments, changes: Mapping[str, float | bool]) -> Impairments:
-    """`base` with other values of the settings named in `changes`; False puts out a leak (`lo_leakage_dbfs`, `dc_offset_dbfs`).
+    """`base` with other values of the settings named in `changes`; False puts out what None stands for
+    (`lo_leakage_dbfs`, `dc_offset_dbfs`, `compression_dbfs`).
 
     Raises InputError for names and values that there are not.
     """

@@ -8,7 +8,8 @@ h_k fading (`Fading`: blocks, or correlated in time within the round as well; se
 hold for the round). theta_k the carrier against the receiver's (`Oscillators`): a residual offset drawn for each device and
 round, and what `Impairments` add. tau_k start offset, uniform in [0, timing_samples], real-valued, drawn for each device
 and round and held through it (a device keeps its time base from the pilots to the payload); what changes between starts
-is `jitter_samples`, and `Impairments.start_jitter_s`. tx and rx are the mixers (`Mixer`), g_k the stepped transmit gain.
+is `jitter_samples`, and `Impairments.start_jitter_s`. tx and rx are the mixers (`Mixer`), g_k the stepped transmit gain;
+an amplifier that compresses (`Amplifier`) acts on g_k tx_k.
 The DAC's output is delayed as a band-limited signal: the whole samples by indexing, the fraction by a phase ramp over
 its spectrum, so that any waveform is shifted correctly, edges included. A device whose oscillator is off plays its
 samples by that oscillator (`ClockedWave`).
@@ -22,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.channel import Channel
 from radio.converter import Converter
 from radio.delay import EDGE, ClockedWave, delay, echo, padded
 from radio.errors import InputError
-from radio.fading import Fading
-from radio.frontend import GainControl, StepGain, mixers
+from radio.frontend import GainControl, StepGain, amplifier, mixers
 from radio.impairments import NONE, Impairments
 from radio.interference import Bursts, Interferer
 from radio.oscillator import Oscillators
@@ -70,7 +71,7 @@ class Medium:
 
     def __init__(
         self,
-        fading: Fading,
+        fading: Channel,
         seed: int,
         *,
         noise_variance: float,
@@ -112,6 +113,7 @@ class Medium:
         self.adc_clipped = 0
         self._oscillators = Oscillators(impairments, self.devices, seed, lo_hz)
         self._transmit_mixers, self._receive_mixer = mixers(impairments, self.devices, seed)
+        self._amplifier = amplifier(impairments)
         self._step_gains = [StepGain(impairments, k, seed) for k in range(self.devices)]
         self._delays_s = np.asarray(fading.tap_delays_s, dtype=np.float64)
         self._emissions: dict[int, _Emission] = {}
@@ -197,6 +199,8 @@ class Medium:
         analog, clipped = self.dac.convert(samples)
         self.dac_clipped[device] += clipped
         analog = self._transmit_mixers[device].mix(analog)
+        if self._amplifier is not None:
+            analog = self._amplifier.amplify(analog, float(self._gain[device]))
         ratio = 1.0 + float(self._oscillators.ppm[device]) * 1e-6
         begin, echoes = start, self._delays_s * self.rate_sps
         if not cyclic and (fraction > 0.0 or echoes.size or ratio != 1.0):

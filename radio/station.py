@@ -26,6 +26,7 @@ Every error names the file, the key, the value and what is allowed.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -59,7 +60,6 @@ class _Unit(_Section):
     serial: Annotated[str, Field(min_length=1)] | None = None
     antenna_gain_dbi: Finite = 0.0
     cable_loss_db: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    profile: str | None = None  # file of a calibration of this unit
 
     @model_validator(mode="after")
     def _named(self) -> _Unit:
@@ -152,6 +152,16 @@ class StationFile(_Section):
     def offset_max_hz(self) -> float:
         """Largest carrier offset between two radios: both crystals at their worst; 0 with one reference."""
         return 0.0 if self.station.clock == "shared" else 2e-6 * self.station.crystal_ppm * self.station.lo_hz
+
+    def reception_s(self, n: int) -> float:
+        """The radios' time for a reception of n samples: whole blocks, and those that are dropped before because they may
+        hold older samples (`radio.pluto.stream`)."""
+        station = self.station
+        return (
+            (station.kernel_blocks + 1 + math.ceil(n / station.block_samples))
+            * station.block_samples
+            / station.rate_sps
+        )
 
     def cell(self, transmitters: Sequence[Radio], receiver: Radio) -> Cell:
         """These radios with the station's starts, gain and offsets, for the airs; see `radio.cell`."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fl.diagnostics import received_snr_db
 from fl.reporting.air_log import AirLog, mean_power_db, ratio_db
 from fl.reporting.series import BLOCKS, blocks, thin
-from fl.reporting.style import BLUE, INK, MUTED, ORANGE, SERIES, Plot, absent, render, rounds_axis
-from fl.reporting.wording import decibels, percent
+from radio.figure import BLUE, INK, MUTED, ORANGE, SERIES, Plot, absent, render, rounds_axis
+from radio.wording import decibels, percent
 
 MAX_LINES = 8  # more devices than this are drawn as a heat map
 FLOOR_DB = -200.0  # where an error of exactly zero is drawn

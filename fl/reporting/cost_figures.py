@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from fl.reporting.style import BLUE, MUTED, ORANGE, Plot, absent, render, rounds_axis
-from fl.reporting.wording import bound, short
+from radio.figure import BLUE, MUTED, ORANGE, Plot, absent, render, rounds_axis
+from radio.wording import bound, short
 
 
 def epsilon_spent(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fl.interval import wilson_interval
 from fl.reporting.run_files import Evaluations
 from fl.reporting.series import thin
-from fl.reporting.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, Plot, absent, render, rounds_axis
-from fl.reporting.wording import percent
+from radio.figure import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, Plot, absent, render, rounds_axis
+from radio.wording import percent
 
 
 def accuracy_ladder(rows: Sequence[tuple[str, float, tuple[float, float] | None]], chance_floor: float | None) -> Plot:

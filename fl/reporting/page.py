@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from fl.interval import wilson_interval
 from fl.reporting import air_figures, cost_figures, learning_figures
 from fl.reporting.facts import completed, epsilon_points, privacy_state
@@ -17,10 +15,10 @@ from fl.reporting.radio_figures import captures
 from fl.reporting.run_files import Evaluations, RunFiles, evaluations, read_run
 from fl.reporting.sentences import device_rows, headline, in_words, sent_rows, threat_rows
 from fl.reporting.station_table import station_part
-from fl.reporting.style import Plot
-from fl.reporting.wording import flat
 from fl.run_folder import write_atomic
 from fl.station_log import sessions_of
+from radio.figure import Plot, page
+from radio.wording import flat
 
 NOT_PRIVATE = "NOT PRIVATE: drawn from truths that only a simulation knows; at the bench no device reveals them."
 
@@ -41,17 +39,12 @@ def render_report(run: RunFiles) -> str:
     known = completed(run, seen)
     state = privacy_state(run)
     stops = run.records("stop")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     drawn, heard = plots(run, known, seen), captures(run.path)
     drawn |= {plot.name: plot for capture in heard for plot in capture.plots}
     digests = {key: known[key] for key in ("params_digest", "model_digest") if known.get(key)}
-    return environment.get_template("report.html.j2").render(
+    return page(
+        Path(__file__).parent,
+        "report.html.j2",
         known=known,
         state=state,
         sentence=in_words(known, state),

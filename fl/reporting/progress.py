@@ -9,9 +9,9 @@ from fl.config import load
 from fl.guarantee import guarantee_of
 from fl.reporting.facts import charges_after
 from fl.reporting.run_files import RunFiles
-from fl.reporting.wording import duration
 from privacy.accounting import Charge, epsilon
 from privacy.record_log import from_exact, read_records
+from radio.wording import duration
 
 SILENT_S = 120.0  # without a record: say that it may have been killed
 EPSILON_STEPS = 50  # epsilon is worked out this often in a run, for the end of the stretch: a bound

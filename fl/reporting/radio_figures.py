@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl.recordings import recordings_of
-from fl.reporting.style import Plot, absent, render
 from radio.errors import InputError
+from radio.figure import Plot, absent, plotted
 from radio.pictures import pictures
 from radio.recording import name_of, read_recording
 from radio.sheet import heading
@@ -36,8 +36,4 @@ def _capture(run: Path, file: Path, prefix: str) -> Capture:
     except InputError as problem:
         why = str(problem).replace(f"{file}", where)
         return Capture(name, where, [absent(prefix, "The recording cannot be read.", why)])
-    plots = [
-        Plot(f"{prefix}-{p.name}", p.title, p.caption, render(f"{prefix}-{p.name}", p.title, p.draw, p.height))
-        for p in pictures(recording)
-    ]
-    return Capture(heading(name, recording), where, plots)
+    return Capture(heading(name, recording), where, [plotted(p, f"{prefix}-") for p in pictures(recording)])

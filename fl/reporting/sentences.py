@@ -9,8 +9,8 @@ import numpy as np
 
 from fl.reporting.air_log import AirLog, mean_power_db
 from fl.reporting.run_files import number
-from fl.reporting.wording import ABSENT, bound, count, decibels, devices, duration, minus, percent, short
 from radio.air import Mode
+from radio.wording import ABSENT, bound, count, decibels, devices, duration, minus, percent, short
 
 
 def headline(known: dict[str, Any], state: str) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fl.reporting.wording import ABSENT, minus
+from radio.wording import ABSENT, minus
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from radio.emulator.playback import Playback
 from radio.emulator.reference import Reference
 from radio.emulator.wave import Tones, Wave, converted
 from radio.fading import Fading
-from radio.frontend import Mixer, StepGain, mixers
+from radio.frontend import Mixer, StepGain, amplifier, mixers
 from radio.interference import Bursts
 from radio.profiles import Profile
 from radio.streams import stream, stream_seed
@@ -100,6 +100,7 @@ class Air:
             transmit, receive = mixers(settings, 1, stream_seed(seed, "emulator", "mixers", unit))
             self._mixers += transmit
             self.receive_mixers.append(receive)
+        self._amplifier = amplifier(settings)
         self._steps = [StepGain(settings, unit, seed) for unit in range(units)]
         power = self._links[0].mean_power.mean()
         self.noise_variance = float(power) / 10.0 ** (profile.sample_snr_db / 10.0)
@@ -165,7 +166,7 @@ class Air:
         offset_hz = sender.lo_hz - listener.lo_hz
         if abs(offset_hz) >= (listener.bandwidth_hz + sender.bandwidth_hz) / 2.0:
             return 0j
-        amplitude = self._steps[sender.unit].amplitude(sender.gain_db)
+        amplitude = self._drive(sender)
         paths = (
             np.array([10.0 ** (COUPLING_DB / 20.0) + 0j]) if own else self.paths(listener.unit, seconds)[sender.unit]
         )
@@ -226,9 +227,17 @@ class Air:
         return min(listener.bandwidth_hz, listener.rate_sps)
 
     def _mixed(self, sender: Sender, analog: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """The mixer's imbalance; what leaks through it is there all the time and added apart."""
+        """What the mixer and the amplifier make of it, before the attenuator; what leaks through the mixer is there all
+        the time and added apart."""
         mixer = self._mixers[sender.unit]
-        return mixer.mix(analog) - mixer.leak if mixer.leak != 0.0 else mixer.mix(analog)
+        mixed = mixer.mix(analog)
+        if self._amplifier is not None:
+            mixed = self._amplifier.amplify(mixed, self._drive(sender))
+        return mixed - mixer.leak if mixer.leak != 0.0 else mixed
+
+    def _drive(self, sender: Sender) -> float:
+        """Amplitude that the attenuator lets through."""
+        return self._steps[sender.unit].amplitude(sender.gain_db)
 
     def _elapsed(self, sender: Sender, start_s: float, seconds: float) -> float:
         """Seconds on the sender's clock between two instants."""
@@ -310,7 +319,7 @@ class Air:
         """The wave as this receiver would sample it: mixer, band, rate. Kept until something of that changes."""
         tuned = (sender.lo_hz, sender.rate_sps, sender.bandwidth_hz)
         heard = (listener.lo_hz, listener.rate_sps, listener.bandwidth_hz)
-        key = (tuned, heard)
+        key = (tuned, heard, None if self._amplifier is None else sender.gain_db)
         known = wave.renderings.get(listener.unit)
         if known is not None and known.key == key:
             return known

@@ -19,6 +19,7 @@ from radio.emulator.faults import Fault
 from radio.emulator.protocol import Command, ProtocolError
 from radio.emulator.unit import VirtualPluto
 from radio.errors import InputError
+from radio.profiles import Profile
 from radio.profiles import profile as named
 
 PORT = 30431
@@ -291,7 +292,7 @@ class Plutos:
 def serve(
     count: int = 5,
     *,
-    profile: str = "pluto-bench",
+    profile: str | Profile = "pluto-bench",
     clock: str = "free",
     seed: int = 0,
     realtime: bool = False,
@@ -303,7 +304,7 @@ def serve(
 
     Args:
         count: of units.
-        profile: surroundings, see `radio.profiles`.
+        profile: surroundings, see `radio.profiles`, by name or as they are.
         clock: "free", or "shared" for one 40 MHz reference.
         seed: of every draw.
         realtime: the sample clock is the computer's; otherwise it runs as fast as it is read.
@@ -318,7 +319,7 @@ def serve(
         raise InputError(f"count is {count}; allowed: 1 to {MOST_UNITS}")
     if clock not in ("free", "shared"):
         raise InputError(f"clock is {clock!r}; allowed: free, shared")
-    surroundings = named(profile)
+    surroundings = named(profile) if isinstance(profile, str) else profile
     if clock == "shared":
         surroundings = surroundings.shared_clock()
     addresses = _addresses(host, port, count)

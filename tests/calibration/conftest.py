@@ -11,6 +11,7 @@ import pytest
 from calibration.rig import Rig
 from calibration.station_rig import station_rig
 from radio.emulator.server import Plutos, serve
+from radio.profiles import Profile
 from radio.station import StationFile, open_station
 
 
@@ -30,7 +31,7 @@ def station_file(plutos: Plutos, outsiders: int = 0, **changes: Any) -> StationF
 
 @pytest.fixture
 def virtual() -> Iterator[Callable[..., tuple[Rig, Plutos]]]:
-    """`virtual(units, clock=what is true, said=what the station file says, seed=...)`: a rig and the units behind it."""
+    """`virtual(units, clock=what is true, said=what the station file says, profile=, seed=...)`: a rig and its units."""
     with ExitStack() as stack:
 
         def build(
@@ -39,10 +40,11 @@ def virtual() -> Iterator[Callable[..., tuple[Rig, Plutos]]]:
             clock: str = "free",
             said: str = "",
             seed: int = 5,
+            profile: str | Profile = "pluto-bench",
             realtime: bool = False,
             **changes: Any,
         ) -> Any:
-            served = serve(count, clock=clock, seed=seed, realtime=realtime, host="127.0.0.1", port=0)
+            served = serve(count, profile=profile, clock=clock, seed=seed, realtime=realtime, host="127.0.0.1", port=0)
             plutos = stack.enter_context(served)
             opened = stack.enter_context(open_station(station_file(plutos, clock=said or clock, **changes)))
             return station_rig(opened), plutos

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from radio.frontend import GainControl, Mixer, StepGain, mixers
+from radio.frontend import Amplifier, GainControl, Mixer, StepGain, amplifier, mixers
 from radio.impairments import NONE, Impairments
 from radio.streams import stream
 
@@ -53,3 +53,22 @@ def test_automatic_gain_reaches_its_target_and_keeps_it() -> None:
         assert 10 * math.log10((np.abs(settled) ** 2).mean()) == pytest.approx(-12.0, abs=1.0)
     before = control.correction_db
     assert abs(control.level(np.zeros(50, dtype=np.complex128))).max() == 0.0 and control.correction_db != before
+
+
+def test_amplifier_is_one_decibel_down_where_its_output_is_the_compression_point() -> None:
+    for compression_dbfs, drive_db in ((-3.0, 0.0), (-20.0, 0.0), (-20.0, -12.0)):
+        amplify, drive = Amplifier(compression_dbfs), 10 ** (drive_db / 20)
+        wanted = 10 ** ((compression_dbfs + 1.0) / 20) / drive  # a straight line would put out 1 dB more
+        got = amplify.amplify(np.array([1j * wanted]), drive)[0]
+        assert 20 * math.log10(abs(got) * drive) == pytest.approx(compression_dbfs, abs=1e-9)
+        assert got.real == pytest.approx(0.0, abs=1e-12)  # the phase stays
+
+
+def test_amplifier_is_linear_below_and_limits_above() -> None:
+    amplify = Amplifier(-3.0)
+    small = np.array([1e-3 + 2e-3j])
+    assert np.allclose(amplify.amplify(small, 1.0), small, rtol=1e-8)
+    assert abs(amplify.amplify(np.array([1e3 + 0j]), 1.0)[0]) == pytest.approx(amplify.saturation, rel=1e-9)
+    ones = np.ones(3, dtype=np.complex128)
+    assert amplify.amplify(ones, 0.0) is ones
+    assert amplifier(NONE) is None and amplifier(Impairments(compression_dbfs=-3.0)) is not None

@@ -225,7 +225,7 @@ def test_impaired_rounds_are_functions_of_seed_and_round() -> None:
     everything = {
         "oscillator_ppm": 20.0, "drift_ppm_per_s": 0.1, "phase_noise_deg": 1.0, "linewidth_hz": 1.0,
         "start_jitter_s": 1e-4, "gain_step_db": 0.25, "gain_error_db": 0.1, "iq_gain_db": 0.2, "iq_phase_deg": 1.0,
-        "lo_leakage_dbfs": -50.0, "dc_offset_dbfs": -40.0, "agc": True, "burst_rate_hz": 1000.0,
+        "lo_leakage_dbfs": -50.0, "dc_offset_dbfs": -40.0, "compression_dbfs": -3.0, "agc": True, "burst_rate_hz": 1000.0,
     }  # fmt: skip
 
     def play(air: Medium, t: int) -> np.ndarray:
@@ -242,6 +242,25 @@ def test_impaired_rounds_are_functions_of_seed_and_round() -> None:
     forward = [play(one, t) for t in range(3)]
     for t in (2, 0, 1):
         assert np.array_equal(play(two, t), forward[t])
+
+
+def rapp(level: float, compression_dbfs: float) -> float:
+    """Output of Rapp's amplifier with p = 2, from its two definitions: 1 dB down at an output of the compression point."""
+    saturation = 10 ** ((compression_dbfs + 1) / 20) / (10**0.2 - 1) ** 0.25
+    return level / (1 + (level / saturation) ** 4) ** 0.25
+
+
+@pytest.mark.parametrize("gain_db", [0.0, -6.0])
+def test_an_amplifier_behind_the_attenuator_compresses(gain_db: float) -> None:
+    air = impaired(compression_dbfs=-4.0)
+    tone = np.exp(2j * np.pi * 9 * np.arange(64) / 64)
+    for amplitude in (0.01, 0.5, 1.0):
+        air.transmit(0, amplitude * tone, cyclic=True, gain_db=gain_db)
+        heard = (air.capture(64, 0.0) * tone.conj()).mean() / air.gains[0]
+        assert abs(heard) == pytest.approx(rapp(amplitude * 10 ** (gain_db / 20), -4.0), rel=1e-9)
+        air.weigh(0, 0.5)  # goes through the amplifier again
+        heard = (air.capture(64, 0.0) * tone.conj()).mean() / air.gains[0]
+        assert abs(heard) == pytest.approx(rapp(0.5 * amplitude * 10 ** (gain_db / 20), -4.0), rel=1e-9)
 
 
 def test_a_drifting_oscillator_takes_its_sampling_clock_along() -> None:

@@ -14,7 +14,7 @@ import pytest
 from fl.reporting import air_figures, cost_figures, learning_figures
 from fl.reporting.air_log import AirLog, mean_power_db
 from fl.reporting.run_files import Evaluations
-from fl.reporting.style import BLUE, INK, Plot
+from radio.figure import BLUE, INK, Plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 

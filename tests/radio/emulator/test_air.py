@@ -9,6 +9,7 @@ import pytest
 
 from radio.emulator.air import BLOCK_S, COUPLING_DB, Air, Listener, Sender
 from radio.emulator.wave import Tone, Tones, Wave
+from radio.frontend import Amplifier
 from radio.impairments import NONE, Impairments
 from radio.profiles import PROFILES, Profile
 from radio.tone import phasor
@@ -194,3 +195,44 @@ def test_a_carrier_leaks_while_nothing_is_sent() -> None:
     assert abs(hear(air, listener(), idle).mean()) == pytest.approx(10 ** (-50 / 20), rel=1e-3)
     assert abs(hear(air, listener(), replace(idle, on=False)).mean()) < 1e-9
     assert abs(hear(air, listener(), replace(idle, gain_db=-89.75)).mean()) < 1e-6
+
+
+def test_an_amplifier_compresses_what_its_attenuator_lets_through() -> None:
+    air = Air(replace(CLEAN, impairments=Impairments(compression_dbfs=-10.0, lo_leakage_dbfs=-60.0)), 2, 4)
+    path, one = air.paths(0, 0.0)[1, 0], sender()
+    codes = 16384 / 32768
+    loud, soft = (
+        abs((hear(air, listener(), replace(one, gain_db=gain_db)) * TONE.conj()).mean() / path) for gain_db in (0, -30)
+    )
+    saturation = Amplifier(-10.0).saturation
+    assert loud == pytest.approx(codes / (1 + (codes / saturation) ** 4) ** 0.25, rel=3e-3)
+    assert soft == pytest.approx(codes * 10**-1.5, rel=3e-3)
+    generators = Tones((Tone(0.5, 1e4), Tone(), Tone(0.5, 1e4, 90.0), Tone()), 0.0)
+    made = hear(air, listener(), replace(one, waves=(), tones=generators))
+    assert np.abs(made / path).max() < 1.01 * saturation
+
+
+def test_every_unit_has_impairments_of_its_own() -> None:
+    """Attenuator steps, imbalance and leaks of each transmitter, imbalance and offset of each receiver."""
+    vices = Impairments(
+        gain_step_db=0.25,
+        gain_error_db=0.3,
+        iq_gain_db=0.5,
+        iq_phase_deg=2.0,
+        lo_leakage_dbfs=-40.0,
+        dc_offset_dbfs=-30.0,
+    )
+    air = Air(replace(CLEAN, impairments=vices), 4, 4)
+    levels, images, leaks = [], [], []
+    for unit in range(1, 4):
+        path = air.paths(0, 0.0)[unit, 0]
+        spectrum = np.fft.fft(hear(air, listener(), sender(unit, gain_db=-6.0))) / N / path
+        levels.append(20 * np.log10(abs(spectrum[CYCLES]) / 0.5) + 6.0)
+        images.append(abs(spectrum[-CYCLES]) / abs(spectrum[CYCLES]))
+        leaks.append(abs(spectrum[0]) * 10 ** (6.0 / 20) / 10 ** (levels[-1] / 20))
+    assert len(np.unique(np.round(levels, 3))) == 3 and 0.02 < np.std(levels) < 1.0
+    assert len(np.unique(np.round(images, 5))) == 3 and min(images) > 1e-3
+    assert np.allclose(leaks, 0.01, rtol=0.15)
+    receivers = air.receive_mixers
+    assert len({mixer.nu for mixer in receivers}) == 4
+    assert all(abs(mixer.leak) == pytest.approx(10 ** (-30 / 20)) for mixer in receivers)

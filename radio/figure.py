@@ -1,4 +1,4 @@
-"""How figures look: palette, axes, and SVG made by matplotlib without pyplot.
+"""Figures and pages: palette, axes, SVG made by matplotlib without pyplot, and the templates of self-contained HTML pages.
 
 The SVG is a pure function of what is drawn (fixed hash salt, no date). Colours are written as CSS variables with a
 fallback, so that the page can turn them for a dark screen while the SVG stays legible by itself.
@@ -12,8 +12,10 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +24,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from radio.palette import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PURPLE, SERIES, STYLE
+from radio.pictures import Picture
 
 __all__ = ["BLUE", "GREEN", "GRID", "INK", "MUTED", "ORANGE", "PURPLE", "SERIES"]
 
@@ -74,6 +77,24 @@ def render(name: str, title: str, draw: Callable[[Axes], None], height: float = 
         count=1,
     )
     return re.sub(r"[ \t]+\n", "\n", svg)
+
+
+def plotted(picture: Picture, prefix: str = "") -> Plot:
+    """A picture as a figure of a page; `prefix` tells figures of one name apart."""
+    name = f"{prefix}{picture.name}"
+    return Plot(name, picture.title, picture.caption, render(name, picture.title, picture.draw, picture.height))
+
+
+def page(folder: Path, template: str, **values: Any) -> str:
+    """The page of `template` in `folder`; it may include "page.css", which all pages share."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(values)
 
 
 def absent(name: str, title: str, why: str) -> Plot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fl.reporting.wording import bound, decibels, duration, flat, percent, short
+from radio.wording import bound, decibels, duration, flat, percent, short
 
 
 def test_a_printed_epsilon_is_a_bound() -> None:

@@ -1,0 +1,60 @@
+"""Tables of `pairzero calibrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from calibration.report import row_of
+
+if TYPE_CHECKING:
+    from calibration.difference import Difference
+    from calibration.finding import Finding
+    from calibration.profile import Profile
+
+COLOUR = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
+
+
+def findings_lines(profile: Profile, findings: Sequence[Finding] | None = None) -> list[str]:
+    """All findings of a profile, or those given, in console markup: a line each, and one of what to do. A table would be too
+    wide for a terminal."""
+    lines = []
+    for finding in profile.findings if findings is None else findings:
+        row = row_of(finding)
+        found = "" if finding.estimate is None else f" {row.value}"
+        allowed = f" ({row.limit})" if row.limit else ""
+        text = f"{row.step}, {row.subject}: {row.quantity}{found}{allowed}"
+        lines.append(f"[{COLOUR[row.verdict]}]{row.verdict:8}[/]{escape(text)}")
+        if row.advice:
+            lines.append(f"        [dim]{escape(row.advice)}[/]")
+    return lines
+
+
+def reasons(profile: Profile) -> list[str]:
+    """The recommendation in lines."""
+    advised = profile.recommendation
+    if advised is None:
+        return ["nothing is recommended: no mode has carried a known sum"]
+    sets = " ".join(f"--set {key}={value}" for key, value in advised.settings.items())
+    return [
+        f"recommended: {advised.mode} mode, window {advised.window:,}, pilots of {advised.pilot_window:,}, receive gain "
+        f"{advised.receive_gain_db:g} dB; expected error of the sum {100 * advised.expected_error:.2g} % of full scale, rms",
+        *(f"  {reason}" for reason in advised.reasons),
+        f"use it with: --profile PROFILE {sets}",
+    ]
+
+
+def differences_table(found: Sequence[Difference]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("of", "what", "A", "B", "B - A", "standard errors"):
+        table.add_column(column, justify="right" if column in ("B - A", "standard errors") else "left", overflow="fold")
+    for one in found:
+        colour = "yellow" if one.significant else "dim"
+        table.add_row(
+            escape(one.subject), escape(one.quantity), escape(str(one.before)), escape(str(one.after)),
+            escape(str(one.change)), f"[{colour}]{one.score:+.1f}[/]",
+        )  # fmt: skip
+    return table
