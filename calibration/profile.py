@@ -53,6 +53,7 @@ class Radio(_Section):
     """One radio as it was. `temperature_c` of its transceiver."""
 
     name: str
+    uri: str = ""
     serial: str = ""
     firmware: str = ""
     transmit_gain_db: float | None = None
@@ -76,6 +77,7 @@ class Recommendation(_Section):
     receive_gain_db  manual
     truncation       share of the mean gain power below which a device is better left out
     csi_error        sigma / |h| of the worst device's gain when it is used: what power control and privacy take
+    csi_moving       the part of it that no pilot knows of: gains and phases that move after them
     error            of the sum, X = 1
     expected_error   rms of payloads uniform in [-X, X], share of full scale K X
     reasons          why
@@ -88,6 +90,7 @@ class Recommendation(_Section):
     receive_gain_db: float
     truncation: float
     csi_error: float
+    csi_moving: float
     error: SumError
     expected_error: float
     reasons: tuple[str, ...] = ()
@@ -287,6 +290,7 @@ def radio_of(name: str, metadata: dict[str, Any]) -> Radio:
     gain = metadata.get("transmit_gain_db")
     return Radio(
         name=name,
+        uri=str(metadata.get("uri") or ""),
         serial=str(metadata.get("serial") or ""),
         firmware=str(metadata.get("firmware") or ""),
         transmit_gain_db=None if gain is None else float(gain),

@@ -160,6 +160,7 @@ def _radios(profile: Profile) -> list[dict[str, str]]:
         rows.append(
             {
                 "name": radio.name,
+                "uri": radio.uri or ABSENT,
                 "serial": radio.serial or ABSENT,
                 "firmware": radio.firmware or ABSENT,
                 "gain": ABSENT if gain is None else minus(f"{gain:g} dB"),

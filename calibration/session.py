@@ -138,6 +138,7 @@ class Session:
             except PairzeroError as error:
                 failure = str(error)
                 outcome = Outcome((Finding(step.name, "session", "failed", verdict="fail", advice=failure),))
+        self._adopt(rig, step.name, outcome)
         return StepRecord(
             step.name,
             step.about,
@@ -150,6 +151,15 @@ class Session:
             number=len(self.records),
             **_gains(rig),
         )
+
+    def _adopt(self, rig: Rig, step: str, outcome: Outcome) -> None:
+        """At a station the rest of the session is measured at the receive gain that suits it, and runs with the profile use
+        that gain. A simulated air's gain is part of it."""
+        wanted = outcome.facts.get("recommended_gain_db")
+        if step == "receive_gain" and wanted is not None and self._stand.air == "station":
+            if wanted != rig.receiver.receive_gain_db:
+                rig.say(f"from here on at a receive gain of {wanted:g} dB, which runs with this profile will use")
+            rig.receiver.receive_gain_db = float(wanted)
 
     def _keep(self, name: str, heard: list[Recording], outcome: Outcome) -> str:
         """The capture and the series; returns the capture's file."""

@@ -67,7 +67,8 @@ def at_station(
         return
     with opened:
         found += _weighs(opened)
-        yield stand(station_rig(opened, say=say))
+        names = [f"device-{file.device.index(unit)}" for unit in opened.file.device]
+        yield stand(station_rig(opened, names=names, say=say))
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def _open(file: StationFile, permit: TransmitPermit | None) -> tuple[OpenStation
         first = str(error)
     found: list[Finding] = []
     working = []
-    for subject, unit in (("receiver", file.receiver), *((f"device {k}", u) for k, u in enumerate(file.device))):
+    for subject, unit in (("receiver", file.receiver), *((f"device-{k}", u) for k, u in enumerate(file.device))):
         try:
             open_radio(unit.uri or "", serial=unit.serial or "", timeout_s=file.station.timeout_s).close()
         except InputError as error:
@@ -127,7 +128,7 @@ def _weighs(opened: OpenStation) -> list[Finding]:
             why = str(error)
         found.append(
             Finding(
-                RADIOS, f"device {k}", "scaling a running transmission does not work", verdict="warn",
+                RADIOS, f"device-{k}", "scaling a running transmission does not work", verdict="warn",
                 advice=f"{why}; coherent mode needs it. See pairzero radio selftest, or take radio.mode = 'energy'",
             )
         )  # fmt: skip

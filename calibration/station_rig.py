@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from calibration.rig import Rig
 from radio.pluto.transceiver import PlutoRadio
 from radio.station import OpenStation
 
 
-def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: None) -> Rig:
-    """The rig of an open station; closing stays with whoever opened it.
+def station_rig(
+    opened: OpenStation, *, names: Sequence[str] | None = None, say: Callable[[str], None] = lambda _: None
+) -> Rig:
+    """The rig of an open station; closing stays with whoever opened it. `names`: where not all of a bench's devices are open.
 
     Carriers are searched for as wide as two crystals can be apart, whatever the station file says of the clocks: whether
     that is true is for the carrier step to find out.
@@ -30,7 +32,7 @@ def station_rig(opened: OpenStation, *, say: Callable[[str], None] = lambda _: N
     return Rig(
         opened.transmitters,
         cell.receiver,
-        names=[f"device-{k} ({device.named})" for k, device in enumerate(file.device)],
+        names=[f"device-{k}" for k in range(len(file.device))] if names is None else names,
         guard_samples=cell.guard_samples,
         offset_max_hz=2e-6 * station.crystal_ppm * station.lo_hz,
         shared_clock=station.clock == "shared",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,6 +88,7 @@ def calibrate(
         opening = on_loopback(*_place(experiment), say)
         name = experiment.run.name
     folder = resume or _new(out, Path("calibrations") / name)
+    logging.getLogger("radio.pluto.transceiver").addFilter(_not_of_losses)
     with opening as stand:
         _announce(stand, folder, len(chosen), quiet)
         session = Session(folder, stand, chosen, *_telling(quiet))
@@ -107,12 +109,13 @@ def show(profile: FolderOrFile) -> None:
     """Print what a session found, and write (again) its report."""
     from calibration.profile import load_profile
     from calibration.report import write_report
-    from fl.calibrate_tables import findings_table, reasons
+    from fl.calibrate_tables import findings_lines, reasons
     from fl.progress import console
 
     found = load_profile(profile)
     console.print(f"{found.name}, {found.made:%Y-%m-%d %H:%M} UTC", markup=False)
-    console.print(findings_table(found))
+    for line in findings_lines(found):
+        console.print(line)
     for line in reasons(found):
         console.print(line, markup=False)
     folder = profile if profile.is_dir() else profile.parent
@@ -158,6 +161,11 @@ def export(
 
     made = write(session, out)
     console.print(f"channel: {made} (replay it with --set radio.channel={made})", markup=False)
+
+
+def _not_of_losses(record: logging.LogRecord) -> bool:
+    """A receiver that was left alone while time passed has lost samples; the steps hear again, and say so where that fails."""
+    return "samples were lost" not in record.getMessage()
 
 
 def _place(experiment: Experiment) -> tuple[Any, dict[str, Any], str]:
@@ -218,12 +226,13 @@ def _telling(quiet: bool) -> tuple[Any, Any]:
 
 def _conclude(profile: Profile, session: Session, folder: Path, quiet: bool) -> None:
     from calibration.report import NAME
-    from fl.calibrate_tables import findings_table, reasons
+    from fl.calibrate_tables import findings_lines, reasons
     from fl.progress import console
 
     trouble = [finding for finding in profile.findings if finding.verdict in ("fail", "warn")]
-    if trouble and not quiet:
-        console.print(findings_table(profile, trouble))
+    if not quiet:
+        for line in findings_lines(profile, trouble):
+            console.print(line)
     for line in reasons(profile):
         console.print(line, markup=False)
     console.print(f"profile: {folder / 'profile.toml'}", markup=False)

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 COLOUR = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
 
 
-def findings_table(profile: Profile, findings: Sequence[Finding] | None = None) -> Table:
-    """All findings of a profile, or those given."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "step", "of", "what", "found (95 %)", "allowed", "what to do"):
-        table.add_column(column, overflow="fold", ratio=2 if column == "what to do" else None)
+def findings_lines(profile: Profile, findings: Sequence[Finding] | None = None) -> list[str]:
+    """All findings of a profile, or those given, in console markup: a line each, and one of what to do. A table would be too
+    wide for a terminal."""
+    lines = []
     for finding in profile.findings if findings is None else findings:
         row = row_of(finding)
-        cells = (row.step, row.subject, row.quantity, row.value, row.limit, row.advice)
-        table.add_row(f"[{COLOUR[row.verdict]}]{row.verdict}[/]", *map(escape, cells))
-    return table
+        found = "" if finding.estimate is None else f" {row.value}"
+        allowed = f" ({row.limit})" if row.limit else ""
+        text = f"{row.step}, {row.subject}: {row.quantity}{found}{allowed}"
+        lines.append(f"[{COLOUR[row.verdict]}]{row.verdict:8}[/]{escape(text)}")
+        if row.advice:
+            lines.append(f"        [dim]{escape(row.advice)}[/]")
+    return lines
 
 
 def reasons(profile: Profile) -> list[str]:

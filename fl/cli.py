@@ -89,6 +89,12 @@ def run(
         list[str] | None, typer.Option(metavar="KEY>=NUMBER", help="Exit with 4 unless the summary meets it.")
     ] = None,
     station: Station = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile", metavar="PROFILE", help="Calibration of this air (`pairzero calibrate`): session or file."
+        ),
+    ] = None,
     allow_tx: AllowTx = False,
     ray: Ray = None,
     ray_address: RayAddress = None,
@@ -116,19 +122,20 @@ def run(
             )
         folder = run_folder.open_run(resume)
         _check_allowed(allow_tx, station or folder.station)
+        _check_places(folder.experiment, station or folder.station, allow_tx, profile or folder.profile)
         if station is not None:
-            _check_station(folder.experiment, station, allow_tx)
             run_folder.move_to(folder, station)
+        if profile is not None:
+            run_folder.recalibrate(folder, profile)
         _say(f"resuming {folder.path}")
     else:
         settings = load(experiment or default_experiment(), overrides or [], _say)
         _check_allowed(allow_tx, station)
-        if station is not None:
-            _check_station(settings, station, allow_tx)
+        _check_places(settings, station, allow_tx, profile)
         path = resume or out or _free(Path("runs") / settings.run.name)
         if resume is not None:
             _say(f"{resume} holds no run yet: starting one")
-        folder = run_folder.create(path, settings, fresh, station)
+        folder = run_folder.create(path, settings, fresh, station, profile)
         _say(f"run folder {folder.path}")
         created = True
     try:
@@ -145,12 +152,17 @@ def _check_allowed(allow_tx: bool, station: Path | None) -> None:
         raise InputError("--allow-tx without --station: nothing would be transmitted; leave it out, or name a station")
 
 
-def _check_station(experiment: Experiment, station: Path, allow_tx: bool) -> None:
+def _check_places(experiment: Experiment, station: Path | None, allow_tx: bool, profile: Path | None) -> None:
     """Raises InputError for what would be refused later, before a folder is made or a radio opened."""
-    from fl.station import bench_for
-    from radio.station import load_station
+    if station is not None:
+        from fl.station import bench_for
+        from radio.station import load_station
 
-    bench_for(experiment, load_station(station), allow_tx=allow_tx)
+        bench_for(experiment, load_station(station), allow_tx=allow_tx, profile=profile)
+    elif profile is not None:
+        from fl.calibrated import profile_for
+
+        profile_for(experiment, profile, None)
 
 
 def _finish(folder: RunFolder, quiet: bool, allow_tx: bool, actors: Actors | None) -> dict[str, Any]:
@@ -179,21 +191,29 @@ def _explain(folder: RunFolder, quiet: bool, allow_tx: bool) -> None:
         return
     experiment = folder.experiment
     learning, privacy = experiment.learning, experiment.privacy
-    air, besides = experiment.radio.described, ""
+    air, besides = experiment.radio.described, []
+    file = None
     if folder.station is not None:
         from fl.station import bench_for, not_used
         from radio.station import load_station
 
-        air = bench_for(experiment, load_station(folder.station), allow_tx=allow_tx).described(experiment)
-        besides = not_used(experiment)
+        bench = bench_for(experiment, load_station(folder.station), allow_tx=allow_tx, profile=folder.profile)
+        air = bench.described(experiment)
+        file = load_station(folder.station).model_copy(update={"device": bench.file.device})
+        besides = [not_used(experiment)]
+    if folder.profile is not None:
+        from calibration.profile import load_profile
+        from fl.calibrated import about
+
+        besides += about(experiment, load_profile(folder.profile), file)
     _say(
         f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s)"
         + (f" in each of {learning.local_steps} local steps, " if learning.local_steps > 1 else ", ")
         + f"task {experiment.task.name}, model {experiment.model.source}, "
         + air
     )
-    if besides:
-        _say(besides)
+    for line in besides:
+        _say(line)
     if not privacy.enabled:
         _say("privacy is OFF: batches are not secret and no noise is added")
     elif privacy.reproducible:

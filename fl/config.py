@@ -124,6 +124,7 @@ class Radio(_Section):
     fading: Literal["rayleigh", "rician", "static"] = "rayleigh"
     rician_k_db: float = 6.0
     coherence_rounds: Count = 1  # that a block of fading lasts
+    channel: str | None = None  # file of `pairzero calibrate export`: its measured gains instead of fading
     doppler_hz: Annotated[float, Field(ge=0)] = 0.0  # above 0: fading correlated in time (Jakes) instead of blocks
     round_s: Annotated[float, Field(ge=0)] = 0.0  # time from round to round, for doppler_hz
     tap_delays_s: tuple[float, ...] = ()  # echoes: delays and mean powers of the paths; none: one path
@@ -139,6 +140,15 @@ class Radio(_Section):
     rate_sps: Positive = 1e6
     # devices with |h|^2 below this share of the mean sit out; auto: whoever leaves the least error of the mean (coherent)
     truncation: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = 0.05
+
+    # rounds from one public scalar to the next, against which the radio is checked (calibration/watch.py); 0: none; absent:
+    # 20 with --profile, else none
+    check_every: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def air_settings(self) -> dict[str, Any]:
+        """The arguments of `radio.modes.open_air`."""
+        return self.model_dump(exclude={"check_every"}) | {"truncation": self.least_share}
 
     @property
     def least_share(self) -> float:

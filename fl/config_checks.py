@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 # Keys of `radio` that say what the air is like; a profile says all of it.
 SURROUNDINGS = (
     "fading", "rician_k_db", "coherence_rounds", "doppler_hz", "round_s", "tap_delays_s", "tap_powers_db", "snr_db",
-    "path_loss_db", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
+    "path_loss_db", "channel", "offset_hz", "timing_samples", "dac_bits", "adc_bits",
 )  # fmt: skip
+
+# Those of them that say how gains are drawn; a measured channel has them.
+_FADING = ("fading", "rician_k_db", "coherence_rounds", "doppler_hz", "tap_delays_s", "tap_powers_db", "path_loss_db")
 
 # What a key belongs to, and the values of that with which it does something; none: all but the default.
 _BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -35,7 +38,6 @@ _BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "radio.rician_k_db": ("radio.fading", ("rician",)),
     "radio.coherence_rounds": ("radio.fading", ("rayleigh", "rician")),
     "radio.doppler_hz": ("radio.fading", ("rayleigh", "rician")),
-    "radio.round_s": ("radio.doppler_hz", ()),
     "radio.shared_clock": ("radio.profile", ()),
 }
 
@@ -118,6 +120,10 @@ def _check_air(experiment: Experiment) -> None:
                 f"radio.{key} = {getattr(radio, key)!r} beside radio.profile = {radio.profile!r}, which says "
                 "what the air is like; leave one of them out (--set radio.profile=none)"
             )
+    if radio.channel is not None:
+        _refuse(radio, _FADING, "radio", f"radio.channel = {radio.channel!r}, which has the gains")
+    elif radio.doppler_hz == 0.0:
+        _refuse(radio, ("round_s",), "radio", "neither radio.doppler_hz nor radio.channel set")
     try:
         switched(NONE, radio.impairments)
     except InputError as error:

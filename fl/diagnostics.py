@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fl.rounds import Slot
 
 
-def record(slot: Slot, seconds: float) -> dict[str, Any]:
+def record(slot: Slot, seconds: float, check: dict[str, Any] | None = None) -> dict[str, Any]:
     plan, received, truth = slot.plan, slot.received, slot.truth
     gains = np.abs(slot.state.gains)
     line: dict[str, Any] = {
@@ -29,7 +29,10 @@ def record(slot: Slot, seconds: float) -> dict[str, Any]:
         "clipped": [int(c) if c >= 0 else None for c in received.clipped],
         "seconds": round(seconds, 4),
         "erased": received.erased,
+        "payload_peak": float(plan.payload_peak),
     }
+    if check is not None:
+        line["check"] = check  # of a public scalar, see calibration.watch
     if truth is not None:
         line["truth"] = _finite(truth.total)
         line["signal"] = _finite(truth.clean[plan.active].sum(axis=0))
@@ -52,8 +55,8 @@ class Diagnostics:
         if torn:
             self._file.write("\n")  # or the next line would be lost with the torn one
 
-    def write(self, slot: Slot, seconds: float) -> None:
-        self._file.write(json.dumps(record(slot, seconds), allow_nan=False) + "\n")
+    def write(self, slot: Slot, seconds: float, check: dict[str, Any] | None = None) -> None:
+        self._file.write(json.dumps(record(slot, seconds, check), allow_nan=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration.profile import Profile
+from fl.calibrated import about, check_every
 from fl.config import Experiment
 from fl.guarantee import Guarantee, guarantee_of
 from fl.proposal import limits_of
@@ -104,8 +106,14 @@ class RunPlan:
         return asdict(self)
 
 
-def plan_run(experiment: Experiment, bench: Bench | None = None, run: Path = Path("runs/NAME")) -> RunPlan:
-    """The plan of a run in the folder `run`. Loads model and data, and measures a round of losses on this machine.
+def plan_run(
+    experiment: Experiment,
+    bench: Bench | None = None,
+    run: Path = Path("runs/NAME"),
+    profile: Profile | None = None,
+) -> RunPlan:
+    """The plan of a run in the folder `run`, with a profile that is valid here. Loads model and data, and
+    measures a round of losses on this machine.
 
     Raises InputError and BudgetError for what a run would refuse, as far as that is known without a radio.
     """
@@ -116,7 +124,7 @@ def plan_run(experiment: Experiment, bench: Bench | None = None, run: Path = Pat
     limits_of(experiment, guarantee)
     file = None if bench is None else bench.file
     sampled = radio.mode != "ideal" and radio.fidelity == "sample"
-    air_time = rehearse(experiment, file) if sampled else None
+    air_time = rehearse(experiment, file, check_every(experiment, profile)) if sampled else None
     task = session.experiment_task(experiment)
     evaluations = 2 + (learning.rounds - 1) // experiment.run.evaluate_every
     pace = _pace(experiment, task, evaluations)
@@ -127,7 +135,8 @@ def plan_run(experiment: Experiment, bench: Bench | None = None, run: Path = Pat
     return RunPlan(
         air=radio.described if bench is None else bench.described(experiment),
         mode=radio.mode,
-        notes=[] if bench is None else _notes(experiment, bench),
+        notes=([] if bench is None else _notes(experiment, bench))
+        + ([] if profile is None else about(experiment, profile, file)),
         lo_hz=None if file is None else file.station.lo_hz,
         rate_sps=radio.rate_sps if file is None else file.station.rate_sps,
         receive_gain_db=None if file is None else file.station.receive_gain_db,

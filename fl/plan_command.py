@@ -18,6 +18,12 @@ def plan(
     station: Annotated[
         Path | None, typer.Option("--station", metavar="FILE", help="Station file; default: the simulated air.")
     ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile", metavar="PROFILE", help="Calibration of this air (`pairzero calibrate`): session or file."
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting.")
     ] = None,
@@ -30,6 +36,8 @@ def plan(
     permit, duration, privacy, disk. Touches no radio, charges nothing; refuses (exit code 2) what the run would refuse."""
     from rich.console import Console
 
+    from calibration.profile import load_profile
+    from fl.calibrated import profile_for
     from fl.cli import default_experiment
     from fl.config import load
     from fl.plan import plan_run
@@ -41,8 +49,12 @@ def plan(
     settings = load(experiment or default_experiment(), overrides or [], typer.echo)
     if allow_tx and station is None:
         raise InputError("--allow-tx without --station: nothing would be transmitted; leave it out, or name a station")
-    bench = None if station is None else bench_for(settings, load_station(station), allow_tx=allow_tx)
-    found = plan_run(settings, bench, Path("runs") / settings.run.name)
+    bench = None if station is None else bench_for(settings, load_station(station), allow_tx=allow_tx, profile=profile)
+    if profile is not None and bench is None:
+        profile_for(settings, profile, None)
+    found = plan_run(
+        settings, bench, Path("runs") / settings.run.name, None if profile is None else load_profile(profile)
+    )
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{settings.learning.devices} devices, {found.rounds:,} rounds: {found.air}", markup=False)
     for note in found.notes:

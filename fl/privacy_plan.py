@@ -126,7 +126,7 @@ def noise_of_mean(experiment: Experiment, tight: bool = True) -> tuple[float, fl
     guarantee = guarantee_of(experiment, tight=tight)
     assert guarantee is not None, "privacy is off"
     learning, clip = experiment.learning, experiment.privacy.clip
-    settings = experiment.radio.model_dump() | {"fidelity": "symbol", "truncation": experiment.radio.least_share}
+    settings = experiment.radio.air_settings | {"fidelity": "symbol"}
     limits = limits_of(experiment, guarantee)
     weights, run = [], noise_weights(experiment)
     own, air = [], []

@@ -101,21 +101,23 @@ class _Receiver(LoopbackRadio):
         self._timer.slots[label] += 1
 
 
-def rehearse(experiment: Experiment, file: StationFile | None = None) -> AirTime:
-    """A round of the experiment at that station, or on the loopback (at sample fidelity).
+def rehearse(experiment: Experiment, file: StationFile | None = None, check_every: int = 0) -> AirTime:
+    """A round of the experiment at that station, or on the loopback (at sample fidelity). Every `check_every` rounds one more
+    scalar is sent; a round has its share of that.
 
     Raises InputError where the mode cannot work with these settings.
     """
     scalars = experiment.learning.scalars
     one = _round(experiment, file, 1)
-    if scalars == 1:
+    if scalars == 1 and not check_every:
         return one
     two = _round(experiment, file, 2)
-    more = scalars - 1  # further scalars take what the second takes
-    slots = {label: one.slots[label] + more * (two.slots[label] - one.slots[label]) for label in one.slots}
+    whole = scalars - 1  # further scalars take what the second takes
+    more = whole + (1.0 / check_every if check_every else 0.0)
+    slots = {label: one.slots[label] + whole * (two.slots[label] - one.slots[label]) for label in one.slots}
     return AirTime(
         slots,
-        one.samples + more * (two.samples - one.samples),
+        one.samples + whole * (two.samples - one.samples),
         one.seconds + more * (two.seconds - one.seconds),
         one.on_air_s + more * (two.on_air_s - one.on_air_s),
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from calibration.watch import LeftBox, WatchedAir
+from fl.calibrated import expected_nmse_db, profile_for, watched
 from fl.config import Experiment
 from fl.diagnostics import Diagnostics, full_scale_snr_db, nmse_db, read_diagnostics, run_snr_db
 from fl.guarantee import guarantee_of
@@ -103,7 +105,7 @@ def _bench(folder: RunFolder, allow_tx: bool) -> Bench | None:
     """What the run takes of its station; None on the loopback."""
     if folder.station is None:
         return None
-    return bench_for(folder.experiment, load_station(folder.station), allow_tx=allow_tx)
+    return bench_for(folder.experiment, load_station(folder.station), allow_tx=allow_tx, profile=folder.profile)
 
 
 class Execution:
@@ -126,6 +128,9 @@ class Execution:
         self.experiment: Experiment = folder.experiment
         self.bench = _bench(folder, allow_tx)
         self.actors = actors
+        self.profile = None if self.bench is None else self.bench.profile
+        if self.bench is None and folder.profile is not None:
+            self.profile = profile_for(self.experiment, folder.profile, None)
         self.run_id: str = journal.history.header["run_id"]
         self.task = session.experiment_task(self.experiment)
         self.replica = session.build_replica(self.experiment, self.task)
@@ -205,7 +210,9 @@ class Execution:
                     def after(slot: Slot) -> None:
                         nonlocal last
                         now = time.monotonic()
-                        diagnostics.write(slot if self.truths else replace(slot, truth=None), now - last)
+                        check = air.take() if isinstance(air, WatchedAir) else None
+                        told = slot if self.truths else replace(slot, truth=None)
+                        diagnostics.write(told, now - last, None if check is None else check.record())
                         if recordings is not None:
                             recordings.after(slot)
                         self.progress.slot(slot, air)
@@ -238,17 +245,18 @@ class Execution:
         """The simulated air or the station's, closed when the stack is left; a station's radios are put on record."""
         from fl import session
 
+        again = f". Calibrate again, then continue with: pairzero run --resume {self.folder.path} --profile PROFILE"
         if self.bench is None:
             air = session.build_air(self.experiment, listen)
             leaving.callback(air.close)
-            return air
+            return watched(self.experiment, air, self.profile, again)
         remedy = f". Mend that, then continue with: pairzero run --resume {self.folder.path}"
         over_radios = open_station_air(self.experiment, self.bench, listen, remedy)
         leaving.callback(over_radios.close)
         air_in_words, note = self.bench.described(self.experiment), not_used(self.experiment)
         log = StationLog(self.folder.path, air_in_words, note, over_radios.metadata())
         leaving.callback(lambda: log.end(over_radios.metadata()))
-        return over_radios
+        return watched(self.experiment, over_radios, self.profile, again)
 
     def _radio_settings(self) -> dict[str, Any]:
         """What recordings say about the air."""
@@ -347,6 +355,7 @@ class Execution:
         last = history.evaluations[-1]
         first = history.evaluations[0]
         lines = read_diagnostics(self.folder.path)
+        checks = sum("check" in line for line in lines)
         self._copy_charges()
         facts = self._privacy_facts()
         summary: dict[str, Any] = {
@@ -377,13 +386,15 @@ class Execution:
             "total_s": self.train_s + (self.train_began - self._began),
             "rounds_per_s": history.rounds / max(self.train_s, 1e-9),
             "aggregate_nmse_db": nmse_db(lines),
+            "expected_nmse_db": None if self.profile is None else expected_nmse_db(self.profile, experiment, lines),
             "received_snr_db": run_snr_db(lines),
             "full_scale_snr_db": full_scale_snr_db(lines),
             "peak_rss_mib": peak,
             "parameters": self.replica.parameters,
             "trainable": self.replica.trainable,
             **uplink(len(history.slots), learning.scalars, self.replica.trainable, learning.payload == "sign"),
-            "channel_uses": mode.channel_uses(len(history.slots) * learning.scalars, learning.devices),
+            "channel_uses": mode.channel_uses(len(history.slots) * learning.scalars + checks, learning.devices),
+            "checks": checks,
             "params_digest": self.replica.digest(),
             "model_digest": history.model["digest"] if history.model else None,
             "version": version(),
@@ -398,7 +409,10 @@ class Execution:
         write_atomic(self.folder.path / "statement.txt", statement(facts) + "\n")
         stopped = over is None or isinstance(over, CrewLost)
         reason = "finished" if finished else "interrupted" if stopped else "erasures"
-        reason = "budget" if isinstance(over, BudgetError) else "radio" if isinstance(over, RadioStop) else reason
+        if isinstance(over, BudgetError):
+            reason = "budget"
+        elif isinstance(over, RadioStop | LeftBox):
+            reason = "radio"
         self.journal.stop(reason, summary["params_digest"])
         write_report(self.folder.path)
         if over is not None:

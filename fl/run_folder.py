@@ -26,7 +26,7 @@ NOTICE_AT_STATION = (
     "NOT PRIVATE: truths that only one process with every device in it knows (sums before noise and before the air), for plots "
     "and tests; none of it leaves a device that runs by itself. Where data are private, sums before noise are left out"
 )
-STATION = "station.toml"
+STATION, PROFILE = "station.toml", "profile.toml"
 LIBRARIES = ("pairzero", "torch", "transformers", "tokenizers", "numpy", "scipy", "numba", "dp-accounting")
 
 
@@ -41,6 +41,12 @@ class RunFolder:
     def station(self) -> Path | None:
         """The run's copy of its station file; None for a run on the loopback."""
         file = self.path / STATION
+        return file if file.is_file() else None
+
+    @property
+    def profile(self) -> Path | None:
+        """The run's copy of its calibration; None for a run without."""
+        file = self.path / PROFILE
         return file if file.is_file() else None
 
     @property
@@ -70,16 +76,26 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def create(path: Path, experiment: Experiment, fresh: bool = False, station: Path | None = None) -> RunFolder:
-    """Make a new run folder, with a copy of the `station` file.  Raises InputError if `path` holds something else, or a run
-    unless `fresh`.
+def create(
+    path: Path,
+    experiment: Experiment,
+    fresh: bool = False,
+    station: Path | None = None,
+    profile: Path | None = None,
+) -> RunFolder:
+    """Make a new run folder, with a copy of the `station` and the `profile` file.  Raises InputError if `path` holds something
+    else, or a run unless `fresh`.
 
     `fresh` replaces a run that is over, or was left unfinished, by a new one; a folder that is not a run is never touched.
     """
     # Read before anything is replaced: with --fresh it may be the copy in the run that goes.
-    placed = None if station is None else station.read_text(encoding="utf-8")
+    placed = {
+        name: file.read_text(encoding="utf-8")
+        for name, file in ((STATION, station), (PROFILE, profile and profile_file(profile)))
+        if file is not None
+    }
     if path.is_dir() and any(path.iterdir()):
-        half_made = {"experiment.toml", "versions.json", "seeds.json", "diagnostics.jsonl", STATION}
+        half_made = {"experiment.toml", "versions.json", "seeds.json", "diagnostics.jsonl", STATION, PROFILE}
         left = {entry.name.removesuffix(".partial") for entry in path.iterdir()}
         if not is_run(path) and not left <= half_made:
             raise InputError(f"--out {path} is not empty and not a run folder; choose another folder")
@@ -92,8 +108,8 @@ def create(path: Path, experiment: Experiment, fresh: bool = False, station: Pat
             remove(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if placed is not None:
-            write_atomic(path / STATION, placed)
+        for name, text in placed.items():
+            write_atomic(path / name, text)
         write_atomic(path / "experiment.toml", experiment.to_toml())
         write_json(path / "versions.json", _versions())
         write_json(path / "seeds.json", _seeds(experiment))
@@ -134,6 +150,21 @@ def move_to(folder: RunFolder, station: Path) -> None:
         write_atomic(folder.path / STATION, text)
     finally:
         journal.close()
+
+
+def recalibrate(folder: RunFolder, profile: Path) -> None:
+    """Let a run go on with another profile.  Raises InputError if a process is writing to it."""
+    text = profile_file(profile).read_text(encoding="utf-8")
+    journal = Journal(folder.path)
+    try:
+        write_atomic(folder.path / PROFILE, text)
+    finally:
+        journal.close()
+
+
+def profile_file(profile: Path) -> Path:
+    """Of a session's folder, or the file itself."""
+    return profile / PROFILE if profile.is_dir() else profile
 
 
 def remove(path: Path) -> None:

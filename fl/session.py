@@ -159,9 +159,8 @@ def set_threads(threads: int) -> None:
 
 def build_air(experiment: Experiment, listen: Callable[[Radio], Radio] | None = None) -> Air:
     """The air of the experiment, absences included; `listen` wraps its receiver, if it has one."""
-    settings = experiment.radio.model_dump() | {"truncation": experiment.radio.least_share}
     learning, seed = experiment.learning, experiment.run.seed
-    air = open_air(learning.devices, seed, listen=listen, **settings)
+    air = open_air(learning.devices, seed, listen=listen, **experiment.radio.air_settings)
     if not learning.absent and not learning.silent:
         return air
     return SparseAir(air, Absence(seed, learning.absent, learning.absent_rounds, learning.silent))

@@ -5,9 +5,13 @@ Everything that can be refused without asking a radio is refused here, before an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from calibration.profile import Profile, check_radios
+from fl.calibrated import mean_power, profile_for
 from fl.config import Experiment
 from fl.config_checks import SURROUNDINGS
 from fl.station_air import StationAir
@@ -18,6 +22,8 @@ from radio.pluto.permit import PermitError, TransmitPermit
 from radio.radio import Radio
 from radio.station import OpenStation, StationFile, open_receiver, open_station
 
+_log = logging.getLogger(__name__)
+
 # Keys of `radio` that say what a simulated air is like, or what the station file says.
 SIMULATED = ("profile", "shared_clock", "impairments", *SURROUNDINGS, "rate_sps")
 
@@ -26,14 +32,16 @@ SIMULATED = ("profile", "shared_clock", "impairments", *SURROUNDINGS, "rate_sps"
 class Bench:
     """What an experiment takes of a station; nothing is open.
 
-    file    the station, with as many devices as the experiment has
-    permit  under which they transmit
-    spare   devices of the station that are left alone: a station file describes a bench, and experiments are smaller
+    file     the station, with as many devices as the experiment has, at the profile's receive gain if there is one
+    permit   under which they transmit
+    spare    devices of the station that are left alone: a station file describes a bench, and experiments are smaller
+    profile  of a calibration, valid here
     """
 
     file: StationFile
     permit: TransmitPermit
     spare: int = 0
+    profile: Profile | None = None
 
     def described(self, experiment: Experiment) -> str:
         """The air in a few words."""
@@ -63,26 +71,36 @@ def not_used(experiment: Experiment) -> str:
     )
 
 
-def bench_for(experiment: Experiment, file: StationFile, *, allow_tx: bool = False) -> Bench:
+def bench_for(
+    experiment: Experiment, file: StationFile, *, allow_tx: bool = False, profile: Path | None = None
+) -> Bench:
     """What the experiment takes of the station.
 
     allow_tx  see `permit_of`
+    profile   of a calibration of this station
 
     Raises InputError for what cannot go over these radios, PermitError where nothing permits it.
     """
-    learning = experiment.learning
-    check_air(experiment, file)
+    learning, station = experiment.learning, file.station
+    used = file.model_copy(update={"device": file.device[: learning.devices]})
+    calibrated = None if profile is None else profile_for(experiment, profile, used)
+    check_air(experiment, file, calibrated is not None and mean_power(calibrated, learning.devices) is not None)
     if len(file.device) < learning.devices:
         raise InputError(
             f"learning.devices = {learning.devices}, but station {file.station.name} has {len(file.device)}; name more of "
             f"them in [[device]], or take --set learning.devices={len(file.device)}"
         )
-    used = file.model_copy(update={"device": file.device[: learning.devices]})
-    return Bench(used, permit_of(used, allow_tx), len(file.device) - learning.devices)
+    if calibrated is not None:
+        gain = {"receive_gain_db": calibrated.receive_gain_db}
+        used = used.model_copy(update={"station": station.model_copy(update=gain)})
+    return Bench(used, permit_of(used, allow_tx), len(file.device) - learning.devices, calibrated)
 
 
-def check_air(experiment: Experiment, file: StationFile) -> None:
-    """Raises InputError for an air that cannot be had over the radios of this station, however many they are."""
+def check_air(experiment: Experiment, file: StationFile, powers_known: bool = False) -> None:
+    """Raises InputError for an air that cannot be had over the radios of this station, however many they are.
+
+    powers_known  a calibration has measured the mean power of every channel
+    """
     radio, station = experiment.radio, file.station
     if radio.mode == "ideal":
         raise InputError(
@@ -99,10 +117,11 @@ def check_air(experiment: Experiment, file: StationFile) -> None:
             f"radio.mode = 'coherent' needs one reference clock for all radios, and station {station.name} says clock = "
             "'free'; feed all of them one 40 MHz reference and set clock = 'shared', or take --set radio.mode=energy"
         )
-    if radio.mapping == "reed":
+    if radio.mapping == "reed" and not powers_known:
         raise InputError(
             "radio.mapping = 'reed' needs the mean power of every channel, which nothing has measured at station "
-            f"{station.name}; take --set radio.mapping=signed"
+            f"{station.name}; calibrate it (pairzero calibrate --station FILE) and name the --profile, or take "
+            "--set radio.mapping=signed"
         )
 
 
@@ -136,7 +155,8 @@ def open_air(
     Raises InputError for a radio that is missing or cannot do what is asked, with all of them closed again.
     """
     coherent = experiment.radio.mode == "coherent"
-    return _over(experiment, open_station(bench.file, bench.permit, listen=listen, coherent=coherent), None, remedy)
+    opened = open_station(bench.file, bench.permit, listen=listen, coherent=coherent)
+    return _over(experiment, opened, None, remedy, bench.profile)
 
 
 def open_receiver_air(
@@ -150,15 +170,22 @@ def open_receiver_air(
     return _over(experiment, OpenStation(file, (), open_receiver(file), listen), cast, remedy)
 
 
-def _over(experiment: Experiment, opened: OpenStation, cast: Cast | None, remedy: str) -> StationAir:
+def _over(
+    experiment: Experiment, opened: OpenStation, cast: Cast | None, remedy: str, profile: Profile | None = None
+) -> StationAir:
     radio = experiment.radio
-    assert radio.mode != "ideal" and radio.mapping != "reed", "see check_air"
-    mapping: MappingName = radio.mapping
+    assert radio.mode != "ideal", "see check_air"
+    mapping: MappingName = "signed" if radio.mapping == "reed" else radio.mapping
     try:
-        air = opened.cell(cast).air(
+        cell = opened.cell(cast)
+        if profile is not None:
+            _check_radios(profile, opened)
+            cell = replace(cell, mean_power=mean_power(profile, len(opened.transmitters)))
+        air = cell.air(
             radio.mode,
             experiment.run.seed,
             mapping=mapping,
+            average_power=radio.mapping == "reed",
             window=radio.window,
             pilot_window=radio.pilot_window,
             truncation=radio.least_share,
@@ -167,3 +194,16 @@ def _over(experiment: Experiment, opened: OpenStation, cast: Cast | None, remedy
         opened.close()
         raise
     return StationAir(air, opened, remedy)
+
+
+def _check_radios(profile: Profile, opened: OpenStation) -> None:
+    """Raises InputError for radios that are not the profile's; warns of others that are colder or warmer than they were."""
+    found = opened.metadata()
+    problems = check_radios(profile, found["receiver"], found["devices"])
+    if refused := [problem.text for problem in problems if problem.refuse]:
+        raise InputError(
+            f"the profile of {profile.made:%Y-%m-%d %H:%M} UTC is of other radios: {'; '.join(refused)}. Calibrate again, or "
+            "leave --profile out"
+        )
+    for problem in problems:
+        _log.warning("%s", problem)

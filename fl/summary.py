@@ -68,7 +68,9 @@ def describe(summary: dict[str, Any]) -> list[str]:
     else:
         lines.append(f"epsilon {summary['epsilon']:.3f} of {summary['epsilon_target']:g} at delta {summary['delta']:g}")
     nmse, snr, full = (summary[key] for key in ("aggregate_nmse_db", "received_snr_db", "full_scale_snr_db"))
-    told = [] if nmse is None else [f"aggregation error {nmse:.1f} dB"]  # of private data nobody knows it
+    said = summary.get("expected_nmse_db")
+    expected = "" if said is None else f" (the profile expected {said:.1f} dB)"
+    told = [] if nmse is None else [f"aggregation error {nmse:.1f} dB{expected}"]  # of private data nobody knows it
     if snr is not None:
         told.append(f"received SNR {snr:.1f} dB" + ("" if full is None else f" ({full:.1f} dB at full scale)"))
     lines.append(

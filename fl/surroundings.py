@@ -11,7 +11,7 @@ from radio.modes import surroundings
 from radio.surroundings import Surroundings
 
 # Keys of `radio` that say how the air is used, or how it is checked, and not what it is like.
-USE = {"mode", "fidelity", "mapping", "pilot_window", "truncation"}
+USE = {"mode", "fidelity", "mapping", "pilot_window", "truncation", "check_every"}
 
 
 def surroundings_of(experiment: Experiment) -> Surroundings:

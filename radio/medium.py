@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.channel import Channel
 from radio.converter import Converter
 from radio.delay import EDGE, ClockedWave, delay, echo, padded
 from radio.errors import InputError
-from radio.fading import Fading
 from radio.frontend import GainControl, StepGain, amplifier, mixers
 from radio.impairments import NONE, Impairments
 from radio.interference import Bursts, Interferer
@@ -71,7 +71,7 @@ class Medium:
 
     def __init__(
         self,
-        fading: Fading,
+        fading: Channel,
         seed: int,
         *,
         noise_variance: float,

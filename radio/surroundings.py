@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from radio.bank import RadioBank
 from radio.cell import EDGE_SAMPLES, Cell
+from radio.channel import Channel
 from radio.converter import Converter
 from radio.errors import InputError
 from radio.fading import Fading, FadingKind
 from radio.impairments import NONE, Impairments
 from radio.loopback import LoopbackRadio
+from radio.measured import load_channel
 from radio.medium import Medium
 from radio.profiles import PROFILES, profile
 from radio.radio import Radio
@@ -32,7 +35,7 @@ def noise_variance_of(snr_db: float, window: int, mean_power: float) -> float:
     return 2.0 * window * mean_power / 10.0 ** (snr_db / 10.0)
 
 
-def receive_gain_plan_db(fading: Fading, noise_variance: float, headroom_db: float = 1.0) -> float:
+def receive_gain_plan_db(fading: Channel, noise_variance: float, headroom_db: float = 1.0) -> float:
     """Manual receive gain, from statistics alone and held for the whole run.
 
     Largest signals: one pilot in an up-fade, 4 rms of the nearest device (exp(-16) under Rayleigh); and K devices in
@@ -64,7 +67,7 @@ class Surroundings:
         listen: what the receiver is wrapped in, for example a recorder; None: nothing.
     """
 
-    channel: Fading
+    channel: Channel
     noise_variance: float
     seed: int
     rate_sps: float = 1e6
@@ -175,11 +178,15 @@ def from_settings(
     dac_bits: int | None = 12,
     adc_bits: int | None = 12,
     rate_sps: float = 1e6,
+    channel: str | None = None,
 ) -> Surroundings:
-    """Fading (see `Fading`), white noise, residual offset, late starts; `snr_db` as `noise_variance_of` with this window."""
+    """Fading (see `Fading`), white noise, residual offset, late starts; `snr_db` as `noise_variance_of` with this window.
+
+    `channel`: file of a measured channel that takes the place of the fading (`radio.measured`).
+    """
     if not math.isfinite(snr_db):
         raise InputError(f"snr_db is {snr_db}; a finite number of dB is needed (air = ideal has no noise)")
-    channel = Fading(
+    gains: Channel = Fading(
         devices,
         seed,
         fading,
@@ -191,9 +198,11 @@ def from_settings(
         tap_delays_s=tuple(tap_delays_s),
         tap_powers_db=tuple(tap_powers_db),
     )
-    noise_variance = noise_variance_of(snr_db, window, float(channel.mean_power.mean()))
+    if channel is not None:
+        gains = load_channel(Path(channel), devices, round_s)
+    noise_variance = noise_variance_of(snr_db, window, float(gains.mean_power.mean()))
     return Surroundings(
-        channel,
+        gains,
         noise_variance,
         seed,
         rate_sps,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from radio.channel import Channel
 from radio.errors import InputError
-from radio.fading import Fading
 from radio.streams import stream
 
 
@@ -20,7 +20,7 @@ class SymbolChannel:
     Every draw of round t is a pure function of (seed, t, purpose).
     """
 
-    fading: Fading
+    fading: Channel
     noise_variance: float
     seed: int
 

@@ -71,6 +71,8 @@ def shrink(command: str, folder: Path) -> list[str]:
         return [*words, *extra]
     if words[1] == "server":
         return [*words, *SMALL, "--listen", "tcp://127.0.0.1:*"]
+    if words[1] == "calibrate" and "--station" in words and "--steps" not in words:
+        return [*words, "--steps", "receive_gain,channel,known_scalar"]
     if words[1] == "plan":
         return [*words, *SMALL]
     if words[1:3] == ["privacy", "plan"]:
@@ -196,7 +198,7 @@ def test_the_link_budget_of_the_page_is_that_of_the_station_file() -> None:
 def texts() -> set[str]:
     """Every literal text of the program, split at what it fills in."""
     found: set[str] = set()
-    for folder in ("radio", "fl", "privacy"):
+    for folder in ("radio", "fl", "privacy", "calibration"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from calibration.finding import Estimate, Finding, Limit, Outcome
 from calibration.probe import trouble
 from calibration.reception import whole
-from calibration.rig import Rig
+from calibration.rig import PAUSE_S, Rig
 from calibration.spectrum import POINTS, Line, Spectrum, observe
 from calibration.step import Known
 from radio.errors import InputError
@@ -68,12 +68,14 @@ class Environment:
                 except InputError as error:  # beyond what the unit can be tuned to
                     rig.say(f"{lo_hz / 1e6:g} MHz is left out: {error}")
                     continue
+                rig.wait(PAUSE_S)
                 samples = whole(lambda: rig.idle(self.samples // 4))
                 if samples is not None:
                     found[lo_hz] = observe(samples, rig.rate_sps)
         finally:
             if rig.lo_hz != home:
                 rig.receiver.lo_hz = home
+                rig.wait(PAUSE_S)
         return found
 
     def _floor(self, here: Spectrum) -> Finding:

@@ -92,14 +92,14 @@ def _round(air: Air, mode: SampledMode, t: int, trial: Trial, seed: int) -> None
     state = air.sound(t)
     plan = air.mode.plan(state, 1.0, truncation=TRUNCATION)
     received = air.aggregate(t, payloads, plan)
+    if received.erased:
+        trial.reasons.append(received.reason)
+        return
     faults = getattr(air, "faults", ())
     for k in np.flatnonzero(~state.quality):
         trial.unheard[int(k)] = (
             faults[k] if faults and faults[k] else trial.unheard.get(int(k), "its pilots are too weak")
         )
-    if received.erased:
-        trial.reasons.append(received.reason)
-        return
     trial.states.append(state)
     trial.active.append(plan.active)
     trial.truth.append(air.mode.outcome(payloads[plan.active]))
@@ -114,7 +114,7 @@ def facts_of(mode: SampledMode, trial: Trial) -> dict[str, Any]:
         "rounds": len(trial.total),
         "erased": len(trial.reasons),
         "works": trial.works and bool(trial.total),
-        "reasons": sorted(set(trial.reasons)),
+        "reasons": trial.reasons[:3],
         "radio_s": trial.radio_s,
     }
     if not trial.total:
@@ -139,7 +139,7 @@ def facts_of(mode: SampledMode, trial: Trial) -> dict[str, Any]:
     found["power"] = np.where(heard, power, 0.0).mean(axis=0)
     found["power_spread_db"] = float(np.std(10.0 * np.log10(np.maximum(power, 1e-30)), axis=0).max())
     found["relative_variance"] = [
-        float(r[h].mean()) if h.any() else None for r, h in zip(relative.T, heard.T, strict=True)
+        float(r[h].mean()) if h.any() else math.nan for r, h in zip(relative.T, heard.T, strict=True)
     ]
     found["devices"] = float(np.mean([active.sum() for active in trial.active]))
     if mode in FORMS:
@@ -160,7 +160,7 @@ def judged(mode: SampledMode, trial: Trial) -> list[Finding]:
         share = len(trial.reasons) / (len(trial.reasons) + len(trial.total))
         verdict: Verdict = "warn" if trial.works and trial.total else "fail"
         often = f"{100 * share:.0f} % of the rounds erased"
-        found.append(Finding(step, mode, often, verdict=verdict, advice="; ".join(sorted(set(trial.reasons))[:2])))
+        found.append(Finding(step, mode, often, verdict=verdict, advice=trial.reasons[0]))
     for k, fault in sorted(trial.unheard.items()):
         found.append(Finding(step, f"device-{k}", f"left out of {mode} mode", verdict="warn", advice=fault))
     if not trial.total:

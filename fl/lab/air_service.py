@@ -153,7 +153,7 @@ class _Service:
     """In the process of the air: one thread takes payloads, the main one answers the server."""
 
     def __init__(self, experiment: Experiment, endpoint: str, keys: Path) -> None:
-        settings = experiment.radio.model_dump() | {"truncation": experiment.radio.least_share}
+        settings = experiment.radio.air_settings
         self._air: Air = open_air(experiment.learning.devices, experiment.run.seed, **settings)
         self._heard: dict[str, Payload] = {}  # the last of each device: nobody can fill the memory
         self._leaving = threading.Event()

@@ -34,8 +34,8 @@ def profile(**changes: Any) -> Profile:
         "receiver": Radio(name="receiver", serial="r", temperature_c=40.0),
         "device": (Radio(name="device-0", serial="a", transmit_gain_db=-10.0, temperature_c=35.0),),
         "recommendation": Recommendation(
-            mode="energy", window=16384, pilot_window=4096, pilots=2, receive_gain_db=20.0, truncation=0.3, csi_error=0.01,
-            error=SumError(1e-4, 1e-5, 1e-6), expected_error=0.01, reasons=("because",),
+            mode="energy", window=16384, pilot_window=4096, pilots=2, receive_gain_db=20.0, truncation=0.3,
+            csi_error=0.01, csi_moving=0.0, error=SumError(1e-4, 1e-5, 1e-6), expected_error=0.01, reasons=("because",),
         ),
         "facts": plain({"channel": {"gain": np.array([1.0, 2.0]), "why": None, "phase": 1 + 2j}}),
         "finding": (Found.of(FINDING),),

@@ -22,7 +22,7 @@ def facts(mode: str, noise: float, extra: float = 0.0, **changes: Any) -> dict[s
     return {
         "window": 4096, "pilot_window": 4096, "works": True, "reasons": [], "mse": mse, "mse_standard_error": 0.05 * mse,
         "predicted": closed.of(3), "closed": asdict(closed), "power": POWER, "power_spread_db": 0.1,
-        "relative_variance": RELATIVE, "devices": 3.0,
+        "relative_variance": RELATIVE, "devices": 3.0, "noise_variance": noise,
     } | changes  # fmt: skip
 
 
