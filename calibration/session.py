@@ -224,7 +224,12 @@ class Session:
 
     def _check_same(self, profile: Profile) -> None:
         stand = self._stand
+        radios: tuple[list[str], list[str]] = ([], [])
+        if stand.rig is not None and profile.device:
+            found = stand.rig.facts()["devices"]
+            radios = ([str(one.get("serial")) for one in found], [one.serial for one in profile.device])
         for what, here, there in (
+            ("radios", *radios),
             ("air", stand.air, profile.air),
             ("name", stand.name, profile.name),
             ("clock", stand.clock, profile.clock),
@@ -232,7 +237,7 @@ class Session:
         ):
             if here != there:
                 raise InputError(
-                    f"{self.folder} is a session of another bench: its {what} is {there!r} and now it is {here!r}; begin a "
+                    f"{self.folder} is a session of another bench: {what}: {there!r} then, {here!r} now; begin a "
                     "new one with --out"
                 )
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 
 from calibration.expectation import Measured, measured
+from calibration.prediction import SumError
 from calibration.profile import Profile
 from radio.air import Air, AirPlan, ChannelState, Received
 from radio.errors import StoppedEarly
@@ -68,7 +69,7 @@ class WatchedAir:
         every: rounds from check to check.
         seed: of the public scalars.
         profile: what the radio is held to; without one checks are made and judged by nothing.
-        window, pilot_window: of the run, for the error to be expected.
+        expected: error of the run's sums; None: the scalars' errors are judged by nothing.
         remedy: how to go on after a stop, the end of a message.
 
     Attributes:
@@ -81,9 +82,7 @@ class WatchedAir:
         every: int,
         seed: int,
         profile: Profile | None = None,
-        *,
-        window: int = 4096,
-        pilot_window: int = 4096,
+        expected: SumError | None = None,
         remedy: str = "",
     ) -> None:
         self.devices = air.devices
@@ -98,7 +97,7 @@ class WatchedAir:
             self._known = measured(profile.facts, air.mode.name)
             if profile.recommendation is not None and air.mode.csi == "complex":
                 self._moving = profile.recommendation.csi_moving
-        self._expected = None if self._known is None else self._known.at(window, pilot_window)
+        self._expected = expected
         self._waited = every  # the first round is checked
         self._last: Check | None = None
         self._scores: deque[float] = deque(maxlen=ERRORS)

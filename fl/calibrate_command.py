@@ -109,7 +109,7 @@ def show(profile: FolderOrFile) -> None:
     """Print what a session found, and write (again) its report."""
     from calibration.profile import load_profile
     from calibration.report import write_report
-    from fl.calibrate_tables import findings_lines, reasons
+    from fl.calibrate_lines import findings_lines, reasons
     from fl.progress import console
 
     found = load_profile(profile)
@@ -131,7 +131,7 @@ def diff(
     """Compare two sessions: every quantity that both have measured, the difference in units of its standard error."""
     from calibration.difference import differences
     from calibration.profile import load_profile
-    from fl.calibrate_tables import differences_table
+    from fl.calibrate_lines import differences_lines
     from fl.progress import console
 
     a, b = load_profile(before), load_profile(after)
@@ -146,7 +146,9 @@ def diff(
         console.print(line, markup=False)
     shown = found.quantities if everything else changed
     if shown:
-        console.print(differences_table(shown))
+        console.print("    sigma  quantity: A, now B", style="dim")
+    for line in differences_lines(shown):
+        console.print(line)
 
 
 @calibrate_app.command()
@@ -226,7 +228,7 @@ def _telling(quiet: bool) -> tuple[Any, Any]:
 
 def _conclude(profile: Profile, session: Session, folder: Path, quiet: bool) -> None:
     from calibration.report import NAME
-    from fl.calibrate_tables import findings_lines, reasons
+    from fl.calibrate_lines import findings_lines, reasons
     from fl.progress import console
 
     trouble = [finding for finding in profile.findings if finding.verdict in ("fail", "warn")]

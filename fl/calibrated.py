@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.expectation import measured
+from calibration.expectation import Measured, measured
 from calibration.profile import Problem, Profile, check, load_profile
 from calibration.watch import EVERY, WatchedAir
 from fl.config import Experiment
@@ -60,9 +60,10 @@ def about(experiment: Experiment, profile: Profile, file: StationFile | None) ->
     radio = experiment.radio
     lines = [f"profile {profile.name} of {profile.made:%Y-%m-%d %H:%M} UTC, {duration(max(0.0, profile.age_s()))} old"]
     lines += [f"warning: {problem}" for problem in _problems(experiment, profile, file) if not problem.refuse]
-    known = measured(profile.facts, radio.mode)
+    known = _known(profile, experiment)
     if known is None:
-        lines.append(f"the profile has no error to expect of {radio.mode} mode")
+        how = f" with mapping {radio.mapping}" if radio.mapping != "signed" else ""
+        lines.append(f"the profile has no error to expect of {radio.mode} mode{how}")
     else:
         share = known.rms(radio.window, radio.pilot_window)
         lines.append(
@@ -98,15 +99,17 @@ def watched(experiment: Experiment, air: Air, profile: Profile | None, remedy: s
     every = check_every(experiment, profile)
     if not every and profile is None:
         return air
-    return WatchedAir(
-        air,
-        every or 1 << 62,
-        experiment.run.seed,
-        profile,
-        window=radio.window,
-        pilot_window=radio.pilot_window,
-        remedy=remedy,
-    )
+    known = None if profile is None else _known(profile, experiment)
+    expected = None if known is None else known.at(radio.window, radio.pilot_window)
+    return WatchedAir(air, every or 1 << 62, experiment.run.seed, profile, expected, remedy)
+
+
+def _known(profile: Profile, experiment: Experiment) -> Measured | None:
+    """What the profile knows of the sums of this experiment's mode. Energy mode was measured with signed payloads."""
+    radio = experiment.radio
+    if radio.mode == "energy" and radio.mapping not in ("signed", "reed"):
+        return None
+    return measured(profile.facts, radio.mode)
 
 
 def mean_power(profile: Profile, devices: int) -> NDArray[np.float64] | None:
@@ -124,7 +127,7 @@ def expected_nmse_db(profile: Profile, experiment: Experiment, lines: Sequence[M
     The sums' power is taken from their truths; payloads as independent and Gaussian, which noise for privacy makes them. None
     for a mode without a closed form, or where truths are not on record.
     """
-    known = measured(profile.facts, experiment.radio.mode)
+    known = _known(profile, experiment)
     if known is None:
         return None
     error = known.at(experiment.radio.window, experiment.radio.pilot_window)

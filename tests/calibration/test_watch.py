@@ -10,6 +10,7 @@ import pytest
 
 from calibration.expectation import measured
 from calibration.loopback_rig import LoopbackRig
+from calibration.prediction import SumError
 from calibration.profile import Profile
 from calibration.steps.known_scalar import KnownScalar
 from calibration.trial import Sweep
@@ -78,7 +79,8 @@ def play(air: WatchedAir, rounds: int, first: int = 0) -> list[Any]:
 
 
 def watched(air: Steady, every: int = 3, known: Profile | None = None) -> WatchedAir:
-    return WatchedAir(air, every, 7, known, window=64, pilot_window=64, remedy=". Calibrate again")
+    expected = None if known is None else SumError(0.01**2)
+    return WatchedAir(air, every, 7, known, expected, ". Calibrate again")
 
 
 def test_every_third_round_carries_one_scalar_more_and_the_sums_are_the_same() -> None:
@@ -138,10 +140,11 @@ def test_the_box_of_a_measured_station_holds_its_own_rounds() -> None:
     place = from_settings(3, 4, window=2048, fading="static", snr_db=35.0)
     sweeps = {"energy": Sweep(2048, 1024, 6, 8)}
     facts = {"known_scalar": KnownScalar(sweeps).run(LoopbackRig(place), {}).facts}
-    assert measured(facts, "energy") is not None
+    known = measured(facts, "energy")
+    assert known is not None
     made = profile().model_copy(update={"facts": facts})
     air = place.cell(place.medium()).air("energy", 5, window=2048, pilot_window=1024)
-    watching = WatchedAir(air, 1, 5, made, window=2048, pilot_window=1024)
+    watching = WatchedAir(air, 1, 5, made, known.at(2048, 1024))
     scores = []
     for t in range(30):
         plan = air.mode.plan(watching.sound(t), 1.0)

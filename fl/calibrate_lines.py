@@ -1,4 +1,4 @@
-"""Tables of `pairzero calibrate`."""
+"""What `pairzero calibrate` prints."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
 from calibration.report import row_of
+from radio.wording import minus
 
 if TYPE_CHECKING:
     from calibration.difference import Difference
@@ -47,14 +47,10 @@ def reasons(profile: Profile) -> list[str]:
     ]
 
 
-def differences_table(found: Sequence[Difference]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("of", "what", "A", "B", "B - A", "standard errors"):
-        table.add_column(column, justify="right" if column in ("B - A", "standard errors") else "left", overflow="fold")
-    for one in found:
-        colour = "yellow" if one.significant else "dim"
-        table.add_row(
-            escape(one.subject), escape(one.quantity), escape(str(one.before)), escape(str(one.after)),
-            escape(str(one.change)), f"[{colour}]{one.score:+.1f}[/]",
-        )  # fmt: skip
-    return table
+def differences_lines(found: Sequence[Difference]) -> list[str]:
+    """One line each, in console markup: what it was, what it is, and the change in standard errors."""
+    return [
+        f"[{'yellow' if one.significant else 'dim'}]{minus(f'{one.score:+.1f}'):>8}[/]  "
+        + escape(f"{one.quantity}, {one.subject}: {minus(str(one.before))}, now {minus(str(one.after))}")
+        for one in found
+    ]
