@@ -16,6 +16,7 @@ from fl.lab_command import device, server
 from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
+from fl.reproduce_command import reproduce
 from fl.status_command import status
 from fl.watch_command import watch
 from radio.errors import InputError, PairzeroError
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(radio_app, name="radio")
 app.command()(plan)
+app.command()(reproduce)
 app.command()(emulate)
 app.command()(watch)
 app.command()(status)
