@@ -20,7 +20,7 @@ OFF: Settings = {"privacy.enabled": False}
 def configurations(scale: Scale, seed: int) -> list[Cell]:
     cells = []
     for name, partition in PARTITIONS.items():
-        for devices in scale.some(COUNTS, (2, 3)):
+        for devices in scale.some(COUNTS, (2,)):
             shares: Settings = {"learning.devices": devices}
             if not scale.quick:
                 shares = {**shares, "task.examples_per_device": EXAMPLES // devices, "learning.batch": BATCH / devices}

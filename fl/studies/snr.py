@@ -33,7 +33,7 @@ def design(scale: Scale) -> list[Cell]:
 
 
 def _seed(scale: Scale, seed: int) -> list[Cell]:
-    rounds: Settings = {} if scale.quick else {"learning.rounds": ROUNDS}
+    rounds: Settings = {} if scale.quick else {"learning.rounds": ROUNDS, "run.evaluate_every": ROUNDS // 2}
 
     def run(method: str, snr_db: float | None, *layers: Settings) -> Cell:
         at = {} if snr_db is None else {"radio.snr_db": snr_db}
