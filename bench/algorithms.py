@@ -12,14 +12,13 @@ its air, `dpzero` with its privacy, `-ota` methods over its channel's statistics
 from __future__ import annotations
 
 import argparse
-import contextlib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from bench.table import Row, publish
 from fl.baselines.harness import PRESETS, Curve, train
 from fl.config import Experiment, load
+from fl.studies.tiny import tiny_opt
 
 QUICK = (
     "learning.devices=2",
@@ -33,24 +32,6 @@ QUICK = (
     "privacy.delta=1e-2",  # everybody's whole data each round: no accountant to wait for
     "run.threads=1",
 )
-
-
-@contextlib.contextmanager
-def tiny_opt() -> Iterator[str]:
-    """A folder with an OPT of width 32 and two layers, fresh weights, and a tokenizer of 600 tokens."""
-    from transformers.utils import logging
-
-    from fl.corpus import train_tokenizer
-    from fl.pretrain import Recipe, build
-    from fl.tasks.registry import load_task
-
-    logging.disable_progress_bar()
-    task = load_task("reviews", seed=1, devices=1, train_examples=200)
-    tokenizer = train_tokenizer((e.text + option for e in task.train for option in task.options), 600)
-    with tempfile.TemporaryDirectory() as folder:
-        build(Recipe(width=32, layers=2, heads=2, positions=128, vocabulary=len(tokenizer))).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        yield folder
 
 
 def rows(curve: Curve) -> list[Row]:
@@ -95,8 +76,8 @@ def main() -> None:
     if unknown := [name for name in names if name not in PRESETS]:
         parser.error(f"--only {','.join(unknown)}: not known; allowed: {', '.join(PRESETS)}")
     if arguments.quick:
-        with tiny_opt() as folder:
-            overrides = [*arguments.overrides, *QUICK, f"model.source={folder}"]
+        with tempfile.TemporaryDirectory() as folder:
+            overrides = [*arguments.overrides, *QUICK, f"model.source={tiny_opt(Path(folder))}"]
             found = measure(load(arguments.experiment, overrides), names, rounds=1)
     else:
         found = measure(load(arguments.experiment, arguments.overrides), names, arguments.rounds)

@@ -17,10 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.memory import peak_mib
 from bench.opt125m import batch, random_opt
 from bench.step import MU, RATE, seconds
 from bench.table import Row, publish
+from fl.summary import peak_rss_mib
 
 BATCH = 4
 
@@ -69,7 +69,7 @@ def run(devices: int, quick: bool, threads: int, turns: int) -> dict[str, float]
     one_round()
     times = [(seconds(one_round), seconds(forwards)) for _ in range(turns)]
     ratio = statistics.median(r / f for r, f in times)
-    return {"round_s": statistics.median(r for r, _ in times), "ratio": ratio, "rss_mib": peak_mib()}
+    return {"round_s": statistics.median(r for r, _ in times), "ratio": ratio, "rss_mib": peak_rss_mib()}
 
 
 def measure(quick: bool, threads: int) -> list[Row]:

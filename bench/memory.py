@@ -13,83 +13,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 from bench.table import Row, publish
+from fl.summary import peak_rss_mib
 
 METHODS = ("plain", "import", "inference", "ours", "mezo", "sgd", "adamw")
 
 
-def peak_mib() -> float:
-    """Largest resident set of this process so far."""
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kib / 1024 if sys.platform != "darwin" else kib / 2**20
-
-
 def run(method: str, dtype: str, size: int, quick: bool) -> float:
-    import torch
-    import transformers  # noqa: F401  what everybody imports
+    import torch  # noqa: F401  what everybody imports
     from transformers import OPTForCausalLM  # noqa: F401
 
     if method == "plain":
-        return peak_mib()
-    _warm()
-    if method == "import":
-        return peak_mib()
-    from bench.opt125m import batch, likelihood, random_opt
-    from bench.step import MU, RATE, Ours, first_order
-    from fl.baselines.mezo import mezo_step
+        return peak_rss_mib()
+    from fl.studies import peak
 
-    half = dtype == "bf16"
-    examples = batch(size)
-    model = random_opt(quick, torch.bfloat16 if half and method != "ours" else torch.float32)
-    scorer = likelihood(model, size)
-    if method == "ours":
-        ours = Ours(model, size, torch.get_num_threads(), half)
-        step = ours.step
-    elif method == "mezo":
-        parameters = list(model.network.parameters())
-
-        def step(batch: list) -> None:
-            mezo_step(parameters, lambda: float(scorer.losses(batch).mean()), 1, MU, RATE)
-
-    elif method == "inference":
-
-        def step(batch: list) -> None:
-            scorer.losses(batch)
-            scorer.losses(batch)
-
-    else:
-        step = first_order(model, scorer, method)
-    for _ in range(3):
-        step(examples)
-    return peak_mib()
-
-
-def _warm() -> None:
-    """Everything that any method imports, and what ours compiles, on a model of nothing."""
-    import numpy as np
-    from transformers import AutoTokenizer
-
-    import bench.step  # noqa: F401
-    import fl.baselines.mezo
-    import fl.first_order
-    import fl.replica  # noqa: F401
-    from fl.directions.rademacher import Rademacher
-    from fl.half import round_to_bfloat16
-    from fl.models import EMBEDDED
-    from fl.update import Move
-    from fl.weights import Weights
-
-    AutoTokenizer.from_pretrained(EMBEDDED)
-    array = np.zeros(2 * Rademacher.chunk, np.float32)
-    weights = Weights({"w": array}, Rademacher(), 2)
-    weights.move([Move(1, 0, 0.5)])
-    weights.settle()
-    round_to_bfloat16(array, np.zeros(array.size, np.uint16))
+    named = "pairzero" if method == "ours" else method
+    return peak.measure(peak.Peak(named, "tiny" if quick else "125m", dtype, size))["peak_rss_mib"]
 
 
 def measure(method: str, dtype: str, size: int, quick: bool) -> float:

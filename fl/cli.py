@@ -17,6 +17,7 @@ from fl.lab_command import device, server
 from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
+from fl.reproduce_command import reproduce
 from fl.status_command import status
 from fl.sweep_command import sweep
 from fl.watch_command import watch
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(radio_app, name="radio")
 app.add_typer(calibrate_app, name="calibrate")
 app.command()(plan)
+app.command()(reproduce)
 app.command()(emulate)
 app.command()(watch)
 app.command()(status)

@@ -280,14 +280,11 @@ def load(path: Path, overrides: Sequence[str] = (), tell: Callable[[str], None] 
     origin = {f"{s}.{k}": str(path) for s, values in raw.items() if isinstance(values, dict) for k in values}
     origin |= {section: str(path) for section in raw}
     for override in overrides:
-        key, equals, text = override.partition("=")
-        section, dot, name = key.strip().partition(".")
-        if not (equals and dot and section and name):
-            raise InputError(f"--set {override}: expected section.key=value, for example --set learning.rounds=60")
+        section, name, value = parse_override(override)
         table = raw.setdefault(section, {})
         if not isinstance(table, dict):
             raise InputError(f"--set {override}: {section} is not a section of {path}")
-        table[name] = _value(text.strip())
+        table[name] = value
         origin[f"{section}.{name}"] = "--set"
         origin.setdefault(section, "--set")
     radio = raw.get("radio")
@@ -305,6 +302,15 @@ def validate(raw: dict, source: str, origin: dict[str, str] | None = None) -> Ex
     except ValidationError as error:
         lines = [_explain(problem, source, origin or {}) for problem in error.errors()]
         raise InputError("\n".join(dict.fromkeys(lines))) from None
+
+
+def parse_override(override: str) -> tuple[str, str, Any]:
+    """Section, key and value of `section.key=value`."""
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise InputError(f"--set {override}: expected section.key=value, for example --set learning.rounds=60")
+    return section, name, _value(text.strip())
 
 
 def _value(text: str) -> Any:

@@ -1,0 +1,42 @@
+"""`convergence`: who learns how fast, at equal work."""
+
+from __future__ import annotations
+
+from fl.studies.rates import BUDGET, contenders
+from fl.studies.show import accuracy_table, curves, reaching_table
+from fl.studies.study import Figure, Results, Study, Table, over_seeds
+
+TARGETS = (0.65, 0.70, 0.75, 0.80)
+EXTRA = (
+    ("rounds", "rounds"),
+    ("forward passes", "forwards"),
+    ("backward passes", "backwards"),
+    ("trained weights", "trainable"),
+)
+
+
+def show(results: Results) -> tuple[list[Table], list[Figure]]:
+    figures = [
+        curves(results, "forwards", "forward passes, examples of all devices"),
+        curves(results, "round", "rounds"),
+        curves(results, "uplink_bits", "uplink bits, all devices", logarithmic=True),
+        curves(results, "uplink_uses", "uplink channel uses", logarithmic=True),
+    ]
+    return [accuracy_table(results, EXTRA), reaching_table(results, TARGETS)], figures
+
+
+STUDY = Study(
+    "convergence",
+    "how much work, and how many rounds and bits, does each algorithm take to an accuracy?",
+    f"""
+The same initial weights, examples of every device, batch size and held-out sentences for all, and the same work:
+{BUDGET:,.0f} forward passes of one example, a backward pass counted as two. `pairzero` and `sign-pairzero` are private
+and over a fading air at 20 dB; everything else has neither privacy nor noise, unless its name says so. Each method
+trains the same 256 gains; where its authors train all weights it is there a second time, as they define it. Every other
+method is our re-implementation (docs/algorithms.md). Rates: `fl/studies/rates.py`, chosen by `pairzero reproduce tune`
+on validation sentences where that has been run, else each method's usual one. Perplexity of held-out answers is e to
+the loss.
+""",
+    lambda scale: over_seeds(scale, contenders),
+    show,
+)

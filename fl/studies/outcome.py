@@ -1,0 +1,52 @@
+"""What a cell of a study measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation on held-out data, and everything spent up to there by all devices together.
+
+    forwards      examples through a forward pass; backwards: through a backward pass
+    uplink_uses   analog channel uses; uplink_bits: digital bits
+    """
+
+    round: int
+    forwards: float
+    backwards: float
+    uplink_uses: float
+    uplink_bits: float
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Figures by name, and the curve that led there.  `stopped` says why a cell ended early, if it did."""
+
+    figures: Mapping[str, Value]
+    curve: tuple[Point, ...] = ()
+    stopped: str = ""
+
+
+def first_reaching(curve: tuple[Point, ...], accuracy: float) -> Point | None:
+    """The first evaluation that is at least so accurate."""
+    return next((point for point in curve if point.accuracy >= accuracy), None)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell's outcome as it stands in the record, with the machine and the versions it was measured on."""
+
+    row: Mapping[str, Value]
+    curve: tuple[Point, ...] = field(default=())
+
+    def number(self, key: str) -> float | None:
+        value: Any = self.row.get(key)
+        return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,101 @@
+"""What the comparison of algorithms trains, at which rates, at equal work.
+
+`tune` is the study that chooses rates; `CHOSEN` is what it chose, and who runs it again enters it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fl.baselines.harness import NOISELESS, PRESETS
+from fl.config import Experiment
+from fl.studies.budget import work_a_round
+from fl.studies.cell import Cell
+from fl.studies.study import BASE, Scale
+from fl.studies.training import Train
+
+BUDGET = 48_000.0  # forward passes of one example, backward passes counted as two: 300 rounds of five devices, batch 16, P = 1
+ALL = ["*"]
+RATE = float(BASE["learning.rate"])
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of the comparison.
+
+    preset    of `fl.baselines.harness`
+    changes   keys over the preset's; `options`: of its class
+    grid      rates that `tune` tries, as multiples of `around`
+    around    the rate in the middle
+    """
+
+    preset: str
+    around: float
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def experiment(self, base: Experiment, rate: float, work: float) -> Train:
+        """The contender at a rate, for as many rounds as `work` pays for."""
+        changes = {**self.changes, "learning.rate": rate}
+        once = Train(self.preset, _rounds(base, 1), changes, self.options)
+        options = {**PRESETS[self.preset].options, **self.options}
+        rounds = max(1, round(work / work_a_round(self.preset, once.prepared, options)))
+        every = max(1, round(rounds * base.run.evaluate_every / base.learning.rounds))
+        return Train(self.preset, _rounds(base, rounds, every), changes, self.options)
+
+
+def _rounds(experiment: Experiment, rounds: int, every: int = 1) -> Experiment:
+    learning = experiment.learning.model_copy(update={"rounds": rounds})
+    run = experiment.run.model_copy(update={"evaluate_every": every})
+    return experiment.model_copy(update={"learning": learning, "run": run})
+
+
+def _subset(preset: str, **changes: Any) -> Contender:
+    return Contender(preset, RATE * PRESETS[preset].rate, {k.replace("__", "."): v for k, v in changes.items()})
+
+
+def _whole(preset: str, around: float) -> Contender:
+    """As its authors define it: all weights, their mu."""
+    return Contender(preset, around, {"learning.parameters": ALL, "learning.mu": 1e-3})
+
+
+# On our subset of 256 gains, without noise and fading unless the name says otherwise; then as the authors define them.
+CONTENDERS: dict[str, Contender] = {
+    "pairzero": _subset("pairzero"),
+    "pairzero-ideal": _subset("pairzero-ideal"),
+    "sign-pairzero": _subset("sign-pairzero"),
+    "fzoo": Contender("fzoo", 3.0 * RATE, dict(NOISELESS)),
+    "mezo": _subset("mezo"),
+    "decomfl": _subset("decomfl"),
+    "fedzo": _subset("fedzo"),
+    "fedspzo": Contender("fedspzo", RATE, dict(NOISELESS)),
+    "fedkseed": _subset("fedkseed"),
+    "fedsgd": _subset("fedsgd"),
+    "fedavg-sgd": _subset("fedavg-sgd"),
+    "fedavg-adamw": _subset("fedavg-adamw"),
+    "mezo, all weights": _whole("mezo", 1e-4),
+    "decomfl, all weights": _whole("decomfl", 1e-4),
+    "fedzo, all weights": _whole("fedzo", 1e-4),
+    "fedspzo, all weights": Contender("fedspzo", 1e-4, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
+    "fedkseed, all weights": _whole("fedkseed", 1e-5),
+    "fedavg-adamw, all weights": Contender("fedavg-adamw", 2e-4, {"learning.parameters": ALL}),
+}
+QUICK = ("pairzero", "sign-pairzero", "mezo", "fedsgd", "mezo, all weights")
+
+# Rates chosen by `pairzero reproduce tune`; a name that is not here takes the middle of its grid.
+CHOSEN: dict[str, float] = {}
+
+
+def rate_of(name: str) -> float:
+    return CHOSEN.get(name, CONTENDERS[name].around)
+
+
+def contenders(scale: Scale, seed: int, work: float = BUDGET) -> list[Cell]:
+    """A cell each, at equal work."""
+    base = scale.experiment(seed)
+    names = QUICK if scale.quick else CONTENDERS
+    # quick: what two rounds of the base take
+    paid = 4.0 * base.learning.devices * base.learning.batch if scale.quick else work
+    return [Cell({"method": name}, seed, CONTENDERS[name].experiment(base, rate_of(name), paid)) for name in names]
