@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.device import Device
 from fl.journal import NAME as JOURNAL
 from fl.journal import Journal
 from fl.lab.air_service import LabAir
@@ -23,20 +21,16 @@ from fl.lab.keys import load_server
 from fl.lab.link import ServerLink
 from fl.lab.log import Log
 from fl.lab.messages import CHUNK, MOVES, Reason, Welcome
+from fl.lab.remote_ledgers import RemoteLedgers
 from fl.lab.server_state import State
 from fl.lab.transport import Hub, LabTransport
-from fl.privacy_facts import CHARGES, facts_of
-from fl.run import Execution, Stop
-from fl.run_folder import RunFolder, version, write_atomic, write_json
+from fl.run import Stop
+from fl.run_folder import RunFolder, version
 from fl.transport import Transport
-from privacy.accounting import epsilon
-from privacy.facts import OwnerSpent, PrivacyFacts
-from privacy.record_log import encode, read_records
+from privacy.record_log import read_records
 from radio.air import Air, Mode
 from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.radio import Radio
-
-DEVICES = "devices.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ def serve(folder: RunFolder, setup: Setup, say: Callable[[str], None], quiet: bo
             journal.close()
 
 
-class Server(Execution):
+class Server(RemoteLedgers):
     def __init__(
         self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool, setup: Setup, say: Callable[[str], None]
     ) -> None:
@@ -79,7 +73,6 @@ class Server(Execution):
         try:
             super().__init__(folder, journal, stop, quiet)
             self.facts = shared_facts(self.experiment, self.replica)
-            self.earlier = self._earlier_charges()
         except BaseException:
             self.link.close()
             raise
@@ -95,9 +88,6 @@ class Server(Execution):
             raise
         finally:
             self.link.close()
-
-    def _build_devices(self, ledgers: Path) -> list[Device]:
-        return []
 
     def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Air:
         air = LabAir(self.experiment, parse(self.setup.listen)[0], self.setup.keys, self._present)
@@ -124,6 +114,7 @@ class Server(Execution):
         )
         self.hub = Hub(self.link, state, log, self.replica, self.say, self._named)
         self.transport = LabTransport(self.experiment, self.hub, air, history)
+        self.charged = self.transport.charged
         self.say(f"listening at {self.link.endpoint} for {learning.devices} devices")
         self._gather(learning.devices, time.monotonic() + self.setup.wait_s)
         # What was charged and never closed is burned.  Devices that are not here yet see to it themselves.
@@ -145,16 +136,6 @@ class Server(Execution):
         self._gather(1, 0.0)
         return bool(self.stop)
 
-    def _names(self) -> tuple[str, ...]:
-        """Which device has which place, as it was when the run was last carried on."""
-        file = self.folder.path / DEVICES
-        if file.is_file():
-            return tuple(json.loads(file.read_text(encoding="utf-8")))
-        return ("",) * self.experiment.learning.devices
-
-    def _named(self, names: tuple[str, ...]) -> None:
-        write_json(self.folder.path / DEVICES, list(names))
-
     def _conclude(self, over: BudgetError | StoppedEarly | None, mode: Mode) -> dict[str, Any]:
         assert self.hub is not None
         done = self.journal.history.rounds >= self.experiment.learning.rounds
@@ -163,47 +144,3 @@ class Server(Execution):
         for name, digest in sorted(hub.end(reason).items()):
             self.say(f"{name} has the same weights: {digest[:16]}")
         return super()._conclude(over, mode)
-
-    # privacy, as far as the server can know: what devices have said they charged
-
-    def _earlier_charges(self) -> dict[str, dict[int, int]]:
-        """What earlier processes of this run knew; after a crash, every slot of the journal counts for every device."""
-        file = self.folder.path / CHARGES
-        known: dict[str, dict[int, int]] = {}
-        for copy in read_records(file) if file.is_file() else []:
-            known.setdefault(copy["owner"], {})[copy["slot"]] = copy["times"]
-        seen = {slot for slots in known.values() for slot in slots}
-        for name in filter(None, self._names()):
-            known.setdefault(name, {}).update({slot: 1 for slot in self.journal.history.slots - seen})
-        return known
-
-    def _charges(self) -> dict[str, dict[int, int]]:
-        latest = self.transport.charged
-        return {n: {**self.earlier.get(n, {}), **latest.get(n, {})} for n in sorted({*self.earlier, *latest})}
-
-    def _epsilon(self) -> float | None:
-        if self.guarantee is None:
-            return None
-        worst = max((sum(slots.values()) for slots in self._charges().values()), default=0)
-        return epsilon([(self.guarantee.charge, worst)] if worst else [], self.guarantee.delta)
-
-    def _copy_charges(self) -> None:
-        if self.guarantee is None:
-            return
-        charge = self.guarantee.charge
-        same = {"sampling_rate": charge.sampling_rate, "noise_multiplier": charge.noise_multiplier}
-        lines = [
-            encode({"owner": name, "slot": slot, "times": times, **same}).decode()
-            for name, slots in self._charges().items()
-            for slot, times in sorted(slots.items())
-        ]
-        write_atomic(self.folder.path / CHARGES, "".join(lines))
-
-    def _privacy_facts(self) -> PrivacyFacts:
-        owners = []
-        for name, slots in self._charges().items():
-            rounds = sum(slots.values())
-            if self.guarantee is not None:
-                spent = epsilon([(self.guarantee.charge, rounds)] if rounds else [], self.guarantee.delta)
-                owners.append(OwnerSpent(name, spent, rounds, "the device's own ledger; this run alone"))
-        return facts_of(self.folder.path, self.experiment, self.guarantee, owners)
