@@ -56,6 +56,23 @@ class Transport(Protocol):
         """After the last round.  Raises InputError where a replica has other weights than the log says."""
 
 
+def charge(devices: Sequence[Device], run_id: str, order: RoundOrder, active: NDArray[np.bool_]) -> None:
+    """Charge the slot for those of the devices that are `active` (K,), durably.
+
+    Raises BudgetError, with nobody charged, where one of them has no budget left."""
+    members = [device for device, takes_part in zip(devices, active, strict=True) if takes_part]
+    first, steps = order.slot * order.local_steps, order.local_steps
+    for device in members:
+        if not device.can_charge(steps, first):
+            raise BudgetError(
+                f"the privacy budget of {device.name} holds no further round; nothing was transmitted in slot "
+                f"{order.slot}. The rounds so far stand; a new run needs data with budget left"
+            )
+    for release in range(first, first + steps):  # device by device would charge a shared ledger K times
+        for device in members:
+            device.charge(run_id, release)
+
+
 class InProcess:
     """K devices that this process looks after, on one `Air`: their ledgers are here, and so is what they send.
 
@@ -81,22 +98,8 @@ class InProcess:
             self._crew.measure(order)
             return
         taking_part = np.ones(self.devices, bool) if willing is None else willing
-        self._charge(order, taking_part)
+        charge(self._members, self._run_id, order, taking_part)
         self._walked = self._crew.walk(order, taking_part)
-
-    def _charge(self, order: RoundOrder, active: NDArray[np.bool_]) -> None:
-        """Raises BudgetError, with nobody charged, where one of them has no budget left."""
-        members = [device for device, takes_part in zip(self._members, active, strict=True) if takes_part]
-        first, steps = order.slot * order.local_steps, order.local_steps
-        for device in members:
-            if not device.can_charge(steps, first):
-                raise BudgetError(
-                    f"the privacy budget of {device.name} holds no further round; nothing was transmitted in slot "
-                    f"{order.slot}. The rounds so far stand; a new run needs data with budget left"
-                )
-        for release in range(first, first + steps):  # device by device would charge a shared ledger K times
-            for device in members:
-                device.charge(self._run_id, release)
 
     def collect(self, plan: AirPlan, noise_std: float = 0.0) -> Received:
         order = self._order
@@ -104,7 +107,7 @@ class InProcess:
         if self._walked is not None:
             measured = self._walked.of(plan.active)
         else:
-            self._charge(order, plan.active)
+            charge(self._members, self._run_id, order, plan.active)
             measured = self._crew.release(order, plan.active, int(plan.active.sum()), noise_std)
         self.transmitted = plan.active
         total = self._air.mode.outcome(measured.sent[plan.active])

@@ -254,7 +254,7 @@ class DeviceProcess:
             replica,
             facts_of(received, replica),
             device,
-            0.0 if public else _pace_s(replica, device, experiment.learning),
+            0.0 if public else pace_s(replica, device, experiment.learning),
         )
 
     def _rebuild(self) -> None:
@@ -350,7 +350,7 @@ class DeviceProcess:
             self._built.replica.replay(updates)
 
 
-def _pace_s(replica: Replica, device: Device, learning: Learning) -> float:
+def pace_s(replica: Replica, device: Device, learning: Learning) -> float:
     """A time in which nearly every batch is measured: that of one six standard deviations above the mean, and half as much
     again."""
     expected = device.rate * len(device.examples)

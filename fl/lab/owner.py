@@ -16,7 +16,7 @@ from fl.device import Device
 from fl.guarantee import Guarantee
 from fl.likelihood import Likelihood
 from fl.tasks.registry import TASKS, load_own
-from fl.tasks.task import Task, digest_examples
+from fl.tasks.task import Example, Task, digest_examples
 from privacy.grid import Grid
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner
@@ -150,6 +150,38 @@ def ledger_folder(terms: Terms, public: bool, name: str, run_id: str) -> Path:
     return home / "public" / run_id / name if public else home / "ledgers"
 
 
+def own_examples(index: int, experiment: Experiment, task: Task, terms: Terms) -> list[Example]:
+    """The owner's own, or the device's share of a public data set."""
+    if terms.data is not None:
+        return list(task.train)
+    return [task.train[i] for i in session.shares_of(experiment, task)[index]]
+
+
+def open_ledger(
+    name: str,
+    index: int,
+    run_id: str,
+    experiment: Experiment,
+    task: Task,
+    guarantee: Guarantee,
+    terms: Terms,
+    public: bool,
+) -> Ledger:
+    """The ledger of the device's examples, open (the caller closes it).  Raises InputError where it refuses."""
+    folder = ledger_folder(terms, public, name, run_id)
+    data = digest_examples(own_examples(index, experiment, task, terms))
+    data = data if public else keyed_digest(folder, data)
+    return Ledger(
+        folder / f"{data[:32]}.jsonl",
+        Owner(name, data),
+        Budget(experiment.privacy.epsilon, guarantee.delta),
+        not experiment.privacy.reproducible,
+        unit=guarantee.unit,
+        threat=str(guarantee.threat),
+        floor=terms.noise,
+    )
+
+
 def build_device(
     name: str,
     index: int,
@@ -160,29 +192,17 @@ def build_device(
     guarantee: Guarantee | None,
     terms: Terms,
     public: bool,
+    charging: bool = True,
 ) -> Device:
-    """The device with its examples, secret and open ledger (the caller closes it).
+    """The device with its examples, secret and open ledger (the caller closes it); without the ledger unless `charging`.
 
     Raises InputError where the ledger refuses, BudgetError where it holds no further round.
     """
     learning, privacy = experiment.learning, experiment.privacy
-    own = list(task.train)
-    if terms.data is None:
-        own = [task.train[i] for i in session.shares_of(experiment, task)[index]]
+    own = own_examples(index, experiment, task, terms)
     ledger = None
-    if guarantee is not None:
-        folder = ledger_folder(terms, public, name, run_id)
-        data = digest_examples(own)
-        data = data if public else keyed_digest(folder, data)
-        ledger = Ledger(
-            folder / f"{data[:32]}.jsonl",
-            Owner(name, data),
-            Budget(privacy.epsilon, guarantee.delta),
-            not privacy.reproducible,
-            unit=guarantee.unit,
-            threat=str(guarantee.threat),
-            floor=terms.noise,
-        )
+    if guarantee is not None and charging:
+        ledger = open_ledger(name, index, run_id, experiment, task, guarantee, terms, public)
     private = privacy.enabled and not privacy.reproducible
     device = Device(
         name=name,

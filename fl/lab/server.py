@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl import session
-from fl.device import Device
 from fl.journal import NAME as JOURNAL
 from fl.journal import Journal
 from fl.lab.air_service import LabAir
@@ -25,23 +23,20 @@ from fl.lab.link import ServerLink
 from fl.lab.log import Log
 from fl.lab.messages import CHUNK, MOVES, Reason, Tuned, Welcome
 from fl.lab.remote_cast import RemoteCast
+from fl.lab.remote_ledgers import RemoteLedgers
 from fl.lab.server_state import State
 from fl.lab.transport import Hub, LabTransport
-from fl.privacy_facts import CHARGES, facts_of
 from fl.replica import Replica
-from fl.run import Execution, Stop
-from fl.run_folder import RunFolder, version, write_atomic, write_json
+from fl.run import Stop
+from fl.run_folder import RunFolder, version
 from fl.station import not_used, open_receiver_air
 from fl.station_log import StationLog
 from fl.transport import Transport
-from privacy.accounting import epsilon
-from privacy.facts import OwnerSpent, PrivacyFacts
-from privacy.record_log import encode, read_records
+from privacy.record_log import read_records
 from radio.air import Mode, Receiver
 from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.radio import Radio
 
-DEVICES = "devices.json"
 SMALL = 100_000  # trained weights whose digest costs a fraction of a millisecond: they are compared in every slot
 FAREWELL_S = 5.0  # a device that lost its server is back by then
 
@@ -66,7 +61,7 @@ def serve(folder: RunFolder, setup: Setup, say: Callable[[str], None], quiet: bo
             journal.close()
 
 
-class Server(Execution):
+class Server(RemoteLedgers):
     def __init__(
         self, folder: RunFolder, journal: Journal, stop: Stop, quiet: bool, setup: Setup, say: Callable[[str], None]
     ) -> None:
@@ -86,7 +81,6 @@ class Server(Execution):
         try:
             super().__init__(folder, journal, stop, quiet, allow_tx=True)  # whether a device may is its own matter
             self.facts = shared_facts(self.experiment, self.replica)
-            self.earlier = self._earlier_charges()
         except BaseException:
             self.link.close()
             raise
@@ -103,9 +97,6 @@ class Server(Execution):
             raise
         finally:
             self.link.close()
-
-    def _build_devices(self, ledgers: Path) -> list[Device]:
-        return []
 
     def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Receiver:
         """The simulated air in its process, or the station's receiver with the devices' transmitters at the end of cues."""
@@ -155,6 +146,7 @@ class Server(Execution):
         )
         self.hub = Hub(self.link, state, log, self.replica, self._anew, self.say, self._named)
         self.transport = LabTransport(self.experiment, self.hub, air, history, cued=self.bench is not None)
+        self.charged = self.transport.charged
         self.say(f"listening at {self.link.endpoint} for {learning.devices} devices")
         if history.rounds < learning.rounds:
             self._gather(learning.devices, time.monotonic() + self.setup.wait_s)
@@ -179,16 +171,6 @@ class Server(Execution):
         self._gather(1, 0.0)
         return bool(self.stop)
 
-    def _names(self) -> tuple[str, ...]:
-        """Which device has which place, as it was when the run was last carried on."""
-        file = self.folder.path / DEVICES
-        if file.is_file():
-            return tuple(json.loads(file.read_text(encoding="utf-8")))
-        return ("",) * self.experiment.learning.devices
-
-    def _named(self, names: tuple[str, ...]) -> None:
-        write_json(self.folder.path / DEVICES, list(names))
-
     def _conclude(self, over: BudgetError | StoppedEarly | None, mode: Mode) -> dict[str, Any]:
         assert self.hub is not None
         done = self.journal.history.rounds >= self.experiment.learning.rounds
@@ -197,47 +179,3 @@ class Server(Execution):
         for name, digest in sorted(hub.end(reason).items()):
             self.say(f"{name} has the same weights: {digest[:16]}")
         return super()._conclude(over, mode)
-
-    # privacy, as far as the server can know: what devices have said they charged
-
-    def _earlier_charges(self) -> dict[str, dict[int, int]]:
-        """What earlier processes of this run knew; after a crash, every slot of the journal counts for every device."""
-        file = self.folder.path / CHARGES
-        known: dict[str, dict[int, int]] = {}
-        for copy in read_records(file) if file.is_file() else []:
-            known.setdefault(copy["owner"], {})[copy["slot"]] = copy["times"]
-        seen = {slot for slots in known.values() for slot in slots}
-        for name in filter(None, self._names()):
-            known.setdefault(name, {}).update({slot: 1 for slot in self.journal.history.slots - seen})
-        return known
-
-    def _charges(self) -> dict[str, dict[int, int]]:
-        latest = self.transport.charged
-        return {n: {**self.earlier.get(n, {}), **latest.get(n, {})} for n in sorted({*self.earlier, *latest})}
-
-    def _epsilon(self) -> float | None:
-        if self.guarantee is None:
-            return None
-        worst = max((sum(slots.values()) for slots in self._charges().values()), default=0)
-        return epsilon([(self.guarantee.charge, worst)] if worst else [], self.guarantee.delta)
-
-    def _copy_charges(self) -> None:
-        if self.guarantee is None:
-            return
-        charge = self.guarantee.charge
-        same = {"sampling_rate": charge.sampling_rate, "noise_multiplier": charge.noise_multiplier}
-        lines = [
-            encode({"owner": name, "slot": slot, "times": times, **same}).decode()
-            for name, slots in self._charges().items()
-            for slot, times in sorted(slots.items())
-        ]
-        write_atomic(self.folder.path / CHARGES, "".join(lines))
-
-    def _privacy_facts(self) -> PrivacyFacts:
-        owners = []
-        for name, slots in self._charges().items():
-            rounds = sum(slots.values())
-            if self.guarantee is not None:
-                spent = epsilon([(self.guarantee.charge, rounds)] if rounds else [], self.guarantee.delta)
-                owners.append(OwnerSpent(name, spent, rounds, "the device's own ledger; this run alone"))
-        return facts_of(self.folder.path, self.experiment, self.guarantee, owners)
