@@ -112,7 +112,9 @@ class Server(RemoteLedgers):
         station, found = self.bench.file.station, over_radios.metadata()
         hz = None if found is None else found["receiver"]["xo_correction_hz"]
         self.tuned = Tuned(station.lo_hz, station.rate_sps, station.clock, hz)
-        log = StationLog(self.folder.path, self.bench.described(self.experiment), not_used(self.experiment), found)
+        air_in_words, note = self.bench.described(self.experiment), not_used(self.experiment)
+        self.say(f"{air_in_words}; {note}")
+        log = StationLog(self.folder.path, air_in_words, note, found)
         leaving.callback(lambda: log.end(over_radios.metadata()))
         return over_radios
 

@@ -13,6 +13,7 @@ import pytest
 from fl.config import Experiment
 from fl.station import Bench, bench_for, not_used, open_air
 from fl.station_air import FAILURES_IN_A_ROW, RadioStop, StationAir
+from radio.cast import CueLost
 from radio.emulator.faults import parse_fault
 from radio.emulator.server import Plutos, serve
 from radio.errors import InputError
@@ -199,6 +200,19 @@ def test_one_failure_after_another_is_a_stop(air: StationAir, units: Plutos) -> 
         for number in range(FAILURES_IN_A_ROW):
             assert slot(air, number).erased
     assert silent(units)
+
+
+def test_a_cue_that_is_lost_costs_its_slot_and_never_the_run(air: StationAir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> Any:
+        raise CueLost("device-1 did not say")
+
+    plan = air.mode.plan(air.sound(0), 1.0, truncation=0.05)
+    monkeypatch.setattr(air._air, "receive", lost)
+    for _ in range(2 * FAILURES_IN_A_ROW):
+        received = air.receive(0, 2, plan)
+        assert received.erased and received.reason == "device-1 did not say" and received.total.shape == (2,)
+    monkeypatch.undo()
+    assert air.failures == 0 and good(slot(air, 1))
 
 
 def test_a_radio_that_does_not_come_back_is_a_stop(units: Plutos, monkeypatch: pytest.MonkeyPatch) -> None:

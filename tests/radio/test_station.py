@@ -16,7 +16,7 @@ from radio.emulator.wave import NEUTRAL
 from radio.errors import InputError
 from radio.pluto.transceiver import PlutoRadio
 from radio.pluto.unit import Unit
-from radio.station import OpenStation, StationFile, load_station, open_station
+from radio.station import OpenStation, StationFile, load_station, open_device, open_receiver, open_station
 
 TEXT = """
 [station]
@@ -63,9 +63,16 @@ def test_a_station(tmp_path: Path) -> None:
     assert file.permit is not None and file.permit.transmit_permit().duty == 0.01
 
 
+def test_devices_have_names(tmp_path: Path) -> None:
+    assert load(tmp_path, TEXT).names == ("device-0", "device-1")
+    assert load(tmp_path, TEXT.replace('serial = "a"', 'serial = "a"\nname = "alice"')).names == ("alice", "device-1")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ('serial = "a"', 'serial = "a"\nname = "device-1"', r"name = 'device-1' is that of two devices"),
+        ('serial = "a"', 'serial = "a"\nname = "a b"', r"name = 'a b': string should match"),
         ("lo_hz", "lo_khz", r"bench\.toml: unknown key station\.lo_khz; did you mean lo_hz\?"),
         ("[receiver]", "[reciever]", r"unknown key reciever; did you mean receiver\?"),
         ('clock = "free"', 'clock = "gps"', r"station\.clock = 'gps': input should be 'shared' or 'free'"),
@@ -281,6 +288,25 @@ def test_units_that_believe_in_different_references_are_refused_on_one_clock(plu
     with plutos.lock:
         plutos.units[1].boot()
     open_station(station(plutos, clock="shared")).close()
+
+
+@pytest.mark.libiio
+def test_a_radio_of_a_station_alone(plutos: Plutos) -> None:
+    """As `open_station` sets it, and no other unit is asked."""
+    file = station(plutos)
+    with open_station(file) as opened:
+        whole = [radio.metadata() | {"temperatures_c": {}} for radio in opened.radios]
+    permit = file.permit
+    assert permit is not None
+    for k in range(2):
+        with open_device(file, k, permit.transmit_permit()) as radio:
+            assert radio.metadata() | {"temperatures_c": {}} == whole[k]
+            radio.transmit(np.ones(64, dtype=complex), cyclic=True)
+        assert all_silent(plutos)
+    with open_receiver(file) as radio:
+        assert radio.metadata() | {"temperatures_c": {}} == whole[2]
+        with pytest.raises(InputError, match="nothing permits this radio"):
+            radio.transmit(np.ones(64, dtype=complex))
 
 
 @pytest.mark.libiio

@@ -18,6 +18,8 @@ from radio.errors import InputError
 from radio.pluto.permit import PermitError
 from tests.fl.lab.test_lab_station import STATION
 
+pytestmark = pytest.mark.libiio
+
 PROPOSE = Propose(0, 2, 0.0, (0.5, 0.0), 1.0)
 
 

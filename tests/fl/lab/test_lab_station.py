@@ -16,6 +16,8 @@ from fl.journal import read_history
 from fl.station_log import sessions_of
 from radio.emulator.server import Plutos, serve
 
+pytestmark = pytest.mark.libiio
+
 Make = Callable[..., Experiment]
 # six rounds: what they cost is known to the processes that these are forked from
 SETTINGS = {"learning.devices": 2, "radio.window": 1024, "task.test_examples": 20}

@@ -8,12 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from fl.config import Experiment
 from fl.journal import read_history
 from radio.emulator.server import Plutos, serve
 from tests.fl.lab.test_lab_station import SETTINGS, await_silence, replayed, station
 
 LONG = 12  # rounds; what they cost is known to the processes these are forked from
+pytestmark = pytest.mark.libiio
+
 Make = Callable[..., Experiment]
 
 
