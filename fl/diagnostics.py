@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from radio.errors import InputError
 
 if TYPE_CHECKING:
     from fl.rounds import Slot
@@ -53,11 +56,18 @@ class Diagnostics:
             self._file.write("\n")  # or the next line would be lost with the torn one
 
     def write(self, slot: Slot, seconds: float) -> None:
-        self._file.write(json.dumps(record(slot, seconds), allow_nan=False) + "\n")
-        self._file.flush()
+        """Raises InputError when it cannot: the slot itself is in the journal by then."""
+        try:
+            self._file.write(json.dumps(record(slot, seconds), allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as problem:
+            raise InputError(
+                f"cannot write to {self._file.name}: {problem.strerror}; free some space and resume"
+            ) from None
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # it would try once more to write what could not be written
+            self._file.close()
 
 
 def read_diagnostics(run: Path) -> list[dict[str, Any]]:
