@@ -116,14 +116,17 @@ class _Campaign:
                 if self._needs_a_burned_slot() and grown > SOME_ROUNDS:
                     self._kill("server")
                 elif self.tally.random < self.random and not any(self.waiting.values()):
-                    if now >= self.moment and grown >= self.enough:
-                        self._kill(list(self.running)[int(self.draw.integers(len(self.running)))])
+                    self._kill_somebody(now, grown)
                 if (done := self.kills + _size(self.lab.run / NAME)) != progress:
                     progress, moved = done, now
                 assert now - moved < STUCK_S, f"stuck: {[(n, p.printed[-2000:]) for n, p in self.running.items()]}"
         finally:
             self.lab.close()
         self._judge()
+
+    def _kill_somebody(self, now: float, grown: int) -> None:
+        if self.running and now >= self.moment and grown >= self.enough:
+            self._kill(list(self.running)[int(self.draw.integers(len(self.running)))])
 
     def _needs_a_burned_slot(self) -> bool:
         """Whether the server is to die where it burns one: it does so only after it was killed in the middle of a slot."""

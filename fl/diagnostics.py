@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from fl.rounds import Slot
 
 
-def record(slot: Slot, seconds: float) -> dict[str, Any]:
+def record(slot: Slot, seconds: float, temperatures: Sequence[float | None] = ()) -> dict[str, Any]:
+    """temperatures: of the devices' radios, degrees Celsius; left out while none is known."""
     plan, received, truth = slot.plan, slot.received, slot.truth
     gains = np.abs(slot.state.gains)
     line: dict[str, Any] = {
@@ -33,6 +35,8 @@ def record(slot: Slot, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 4),
         "erased": received.erased,
     }
+    if any(temperature is not None for temperature in temperatures):
+        line["temperature_c"] = list(temperatures)
     if truth is not None:
         line["truth"] = _finite(truth.total)
         line["signal"] = _finite(truth.clean[plan.active].sum(axis=0))
@@ -55,10 +59,10 @@ class Diagnostics:
         if torn:
             self._file.write("\n")  # or the next line would be lost with the torn one
 
-    def write(self, slot: Slot, seconds: float) -> None:
+    def write(self, slot: Slot, seconds: float, temperatures: Sequence[float | None] = ()) -> None:
         """Raises InputError when it cannot: the slot itself is in the journal by then."""
         try:
-            self._file.write(json.dumps(record(slot, seconds), allow_nan=False) + "\n")
+            self._file.write(json.dumps(record(slot, seconds, temperatures), allow_nan=False) + "\n")
             self._file.flush()
         except OSError as problem:
             raise InputError(

@@ -127,6 +127,10 @@ class Execution:
 
         return InProcess(self.run_id, self.replica, self.devices, air)
 
+    def _temperatures(self) -> list[float | None]:
+        """Of the devices' radios, degrees Celsius, as far as they are known; for none, nothing."""
+        return []
+
     def _stopping(self) -> bool:
         """Asked before every round."""
         return bool(self.stop)
@@ -160,7 +164,8 @@ class Execution:
                     def after(slot: Slot) -> None:
                         nonlocal last
                         now = time.monotonic()
-                        diagnostics.write(slot if self.truths else replace(slot, truth=None), now - last)
+                        told = slot if self.truths else replace(slot, truth=None)
+                        diagnostics.write(told, now - last, self._temperatures())
                         if recordings is not None:
                             recordings.after(slot)
                         self.progress.slot(slot, air)

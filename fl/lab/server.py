@@ -29,7 +29,7 @@ from fl.lab.transport import Hub, LabTransport
 from fl.privacy_facts import CHARGES, facts_of
 from fl.replica import Replica
 from fl.run import Execution, Stop
-from fl.run_folder import RunFolder, version, write_atomic, write_json
+from fl.run_folder import DEVICES, RunFolder, version, write_atomic, write_json
 from fl.transport import Transport
 from privacy.accounting import epsilon
 from privacy.facts import OwnerSpent, PrivacyFacts
@@ -38,7 +38,6 @@ from radio.air import Air, Mode
 from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.radio import Radio
 
-DEVICES = "devices.json"
 SMALL = 100_000  # trained weights whose digest costs a fraction of a millisecond: they are compared in every slot
 FAREWELL_S = 5.0  # a device that lost its server is back by then
 
@@ -128,7 +127,8 @@ class Server(Execution):
             chunk=max(1, min(CHUNK, MOVES // learning.perturbations)),
             length=len(log),
         )
-        self.hub = Hub(self.link, state, log, self.replica, self._anew, self.say, self._named)
+        self.hub = Hub(self.link, state, log, self.replica, self._anew, self.say, self._standing)
+        self._standing(state.standing)
         self.transport = LabTransport(self.experiment, self.hub, air, history)
         self.say(f"listening at {self.link.endpoint} for {learning.devices} devices")
         if history.rounds < learning.rounds:
@@ -158,11 +158,16 @@ class Server(Execution):
         """Which device has which place, as it was when the run was last carried on."""
         file = self.folder.path / DEVICES
         if file.is_file():
-            return tuple(json.loads(file.read_text(encoding="utf-8")))
+            return tuple(device["name"] for device in json.loads(file.read_text(encoding="utf-8")))
         return ("",) * self.experiment.learning.devices
 
-    def _named(self, names: tuple[str, ...]) -> None:
-        write_json(self.folder.path / DEVICES, list(names))
+    def _standing(self, standing: tuple[tuple[str, str], ...]) -> None:
+        write_json(self.folder.path / DEVICES, [{"name": name, "state": word} for name, word in standing])
+
+    def _temperatures(self) -> list[float | None]:
+        assert self.hub is not None
+        members = self.hub.state.members
+        return [getattr(members.get(name), "temperature_c", None) for name in self.hub.state.names]
 
     def _conclude(self, over: BudgetError | StoppedEarly | None, mode: Mode) -> dict[str, Any]:
         assert self.hub is not None
