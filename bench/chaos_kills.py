@@ -26,6 +26,7 @@ from radio.streams import stream
 
 DEVICES = 2
 LONGEST_LIFE_S = 1.5  # at random kills: a second of starting, and some rounds
+SOME_ROUNDS = 2000  # bytes of a journal: five rounds or so
 PACE_S = 4.0  # a round waits so long at most for a device that was killed
 STUCK_S = 180.0
 
@@ -95,13 +96,15 @@ class _Campaign:
         self.slow = folder / "slow"
         self.slow.touch()
         self.kills = 0
+        self.before = self.enough = 0  # size of the journal at the last kill, and how far it is to grow before the next
+        self.moment = 0.0  # of the next kill at the earliest
 
     def carry_out(self) -> None:
         try:
             for name in self.names:
                 self._start(name)
             progress, moved = -1, time.monotonic()
-            next_kill = self._moment()
+            self._next_kill()
             while self.running:
                 time.sleep(0.02)
                 for name in list(self.running):
@@ -109,9 +112,11 @@ class _Campaign:
                 now = time.monotonic()
                 if self.tally.random >= self.random and not any(self.waiting.values()):
                     self.slow.unlink(missing_ok=True)
-                if self.tally.random < self.random and not any(self.waiting.values()) and now >= next_kill:
-                    self._kill(list(self.running)[int(self.draw.integers(len(self.running)))])
-                    next_kill = self._moment()
+                grown = _size(self.lab.run / NAME) - self.before
+                if self._needs_a_burned_slot() and grown > SOME_ROUNDS:
+                    self._kill("server")
+                elif self.tally.random < self.random and not any(self.waiting.values()):
+                    self._kill_somebody(now, grown)
                 if (done := self.kills + _size(self.lab.run / NAME)) != progress:
                     progress, moved = done, now
                 assert now - moved < STUCK_S, f"stuck: {[(n, p.printed[-2000:]) for n, p in self.running.items()]}"
@@ -119,8 +124,20 @@ class _Campaign:
             self.lab.close()
         self._judge()
 
-    def _moment(self) -> float:
-        return time.monotonic() + float(self.draw.uniform(0.05, LONGEST_LIFE_S))
+    def _kill_somebody(self, now: float, grown: int) -> None:
+        if self.running and now >= self.moment and grown >= self.enough:
+            self._kill(list(self.running)[int(self.draw.integers(len(self.running)))])
+
+    def _needs_a_burned_slot(self) -> bool:
+        """Whether the server is to die where it burns one: it does so only after it was killed in the middle of a slot."""
+        seam = self.armed.get("server")
+        return seam is not None and seam.where.endswith(".burn") and "server" in self.running
+
+    def _next_kill(self) -> None:
+        """Any time after the last, so also while somebody is starting; every other one in the middle of the rounds."""
+        self.before = _size(self.lab.run / NAME)
+        self.enough = int(self.draw.integers(2)) * int(self.draw.integers(1, SOME_ROUNDS))
+        self.moment = time.monotonic() + float(self.draw.uniform(0.05, LONGEST_LIFE_S))
 
     def _start(self, name: str) -> None:
         role = "server" if name == "server" else "device"
@@ -138,7 +155,7 @@ class _Campaign:
 
     def _command(self, name: str, prepare: Prepare) -> Process:
         if name != "server":
-            return self.lab.device(int(name.rpartition("-")[2]), "--patience", "60", prepare=prepare)
+            return self.lab.device(int(name.rpartition("-")[2]), "--patience", "600", prepare=prepare)
         begun = (self.lab.run / NAME).is_file()
         words = ("--resume", self.lab.run) if begun else (self.experiment, "--out", self.lab.run)
         listen = f"tcp://127.0.0.1:{self.port}"
@@ -158,8 +175,12 @@ class _Campaign:
                 self.waiting[seam.role].remove(seam)
                 self.tally.seams.append(seam)
                 self.kills += 1
+                self._next_kill()
             self._start(name)
         else:
+            if seam is not None:  # it was not passed in this run
+                self.waiting[seam.role].remove(seam)
+                self.waiting[seam.role].append(seam)
             assert code == 0, f"{name} ended with code {code}: {process.printed}"
             if name != "server":
                 self.digests[name] = process.printed.rpartition("digest of the weights ")[2].split()[0]
@@ -171,6 +192,7 @@ class _Campaign:
             self.running[name].wait()
             self.tally.random += 1
             self.kills += 1
+        self._next_kill()
 
     def _left_behind(self, name: str) -> None:
         """Its server has ended without it, because it was dead at that moment: there is nobody to follow any more."""

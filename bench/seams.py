@@ -39,7 +39,7 @@ class Seam:
 
     def __str__(self) -> str:
         what = f" {self.what}" if self.what else ""
-        return f"{self.role}: {self.when} {self.where.partition(':')[2]}{what}"
+        return f"{self.role}: {self.when} {self.where}{what}"
 
 
 def _both(role: Role, where: str, what: str = "", call: int = 1) -> list[Seam]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from radio.errors import InputError
+
 if TYPE_CHECKING:
     from fl.rounds import Slot
 
 
-def record(slot: Slot, seconds: float, check: dict[str, Any] | None = None) -> dict[str, Any]:
+def record(
+    slot: Slot, seconds: float, check: dict[str, Any] | None = None, temperatures: Sequence[float | None] = ()
+) -> dict[str, Any]:
+    """temperatures: of the devices' radios, degrees Celsius; left out while none is known."""
     plan, received, truth = slot.plan, slot.received, slot.truth
     gains = np.abs(slot.state.gains)
     line: dict[str, Any] = {
@@ -33,6 +40,8 @@ def record(slot: Slot, seconds: float, check: dict[str, Any] | None = None) -> d
     }
     if check is not None:
         line["check"] = check  # of a public scalar, see calibration.watch
+    if any(temperature is not None for temperature in temperatures):
+        line["temperature_c"] = list(temperatures)
     if truth is not None:
         line["truth"] = _finite(truth.total)
         line["signal"] = _finite(truth.clean[plan.active].sum(axis=0))
@@ -55,12 +64,21 @@ class Diagnostics:
         if torn:
             self._file.write("\n")  # or the next line would be lost with the torn one
 
-    def write(self, slot: Slot, seconds: float, check: dict[str, Any] | None = None) -> None:
-        self._file.write(json.dumps(record(slot, seconds, check), allow_nan=False) + "\n")
-        self._file.flush()
+    def write(
+        self, slot: Slot, seconds: float, check: dict[str, Any] | None = None, temperatures: Sequence[float | None] = ()
+    ) -> None:
+        """Raises InputError when it cannot: the slot itself is in the journal by then."""
+        try:
+            self._file.write(json.dumps(record(slot, seconds, check, temperatures), allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as problem:
+            raise InputError(
+                f"cannot write to {self._file.name}: {problem.strerror}; free some space and resume"
+            ) from None
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # it would try once more to write what could not be written
+            self._file.close()
 
 
 def read_diagnostics(run: Path) -> list[dict[str, Any]]:

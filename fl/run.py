@@ -177,6 +177,10 @@ class Execution:
         log = Log.of(history, read_records(self.folder.path / JOURNAL))
         return RayCrew(self.experiment, self.replica, history, log, self.actors.number, self.actors.address)
 
+    def _temperatures(self) -> list[float | None]:
+        """Of the devices' radios, degrees Celsius, as far as they are known; for none, nothing."""
+        return []
+
     def _stopping(self) -> bool:
         """Asked before every round."""
         return bool(self.stop)
@@ -212,7 +216,9 @@ class Execution:
                         now = time.monotonic()
                         check = air.take() if isinstance(air, WatchedAir) else None
                         told = slot if self.truths else replace(slot, truth=None)
-                        diagnostics.write(told, now - last, None if check is None else check.record())
+                        diagnostics.write(
+                            told, now - last, None if check is None else check.record(), self._temperatures()
+                        )
                         if recordings is not None:
                             recordings.after(slot)
                         self.progress.slot(slot, air)

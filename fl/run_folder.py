@@ -27,6 +27,7 @@ NOTICE_AT_STATION = (
     "and tests; none of it leaves a device that runs by itself. Where data are private, sums before noise are left out"
 )
 STATION, PROFILE = "station.toml", "profile.toml"
+DEVICES = "devices.json"  # of a lab: whose place is whose, and how they are doing
 LIBRARIES = ("pairzero", "torch", "transformers", "tokenizers", "numpy", "scipy", "numba", "dp-accounting")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterable
@@ -154,19 +155,39 @@ def _devices(run: RunFiles, lines: list[dict[str, Any]]) -> Table:
     temperatures: list[float | None] = next(
         (line["temperature_c"] for line in reversed(lines) if line.get("temperature_c")), []
     )
+    present = _present(run)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("device", "last slot", "took part", "gain dB", "sends dBFS", "clipped"):
-        table.add_column(column, justify="left" if column in ("device", "last slot") else "right", no_wrap=True)
-    if temperatures:
-        table.add_column("temp C", justify="right", no_wrap=True)
-    for k, row in enumerate(device_rows(run.air)):
-        clipped = run.air.clipped[-1, k] if k < run.air.clipped.shape[1] else np.nan
-        state = "faded" if not run.air.active[-1, k] else "clipped" if clipped > 0 else "active"
-        warm = temperatures[k] if k < len(temperatures) else None
-        cells = [row["device"], state, row["active"], row["gain"], row["power"], row["clipped"]]
-        if temperatures:
-            cells.append("—" if warm is None else f"{warm:.1f}")
-        table.add_row(*cells, style={"faded": "yellow", "clipped": "red"}.get(state))
+    columns = ["device", *(["now"] if present else []), "last slot", "took part", "gain dB", "sends dBFS", "clipped"]
+    columns += ["temp C"] if temperatures else []
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("device", "now", "last slot") else "right", no_wrap=True)
+    rows = device_rows(run.air)
+    for k in range(max(len(rows), len(present))):
+        name, now = present[k] if k < len(present) else (str(k), "")
+        cells = [name or "free", now] if present else [str(k)]
+        state = ""
+        if k < len(rows):
+            row = rows[k]
+            clipped = run.air.clipped[-1, k] if k < run.air.clipped.shape[1] else np.nan
+            state = "left out" if present and now != "joined" else "faded"
+            state = state if not run.air.active[-1, k] else "clipped" if clipped > 0 else "active"
+            warm = temperatures[k] if k < len(temperatures) else None
+            cells += [state, row["active"], row["gain"], row["power"], row["clipped"]]
+            cells += (["—" if warm is None else f"{warm:.1f}"]) if temperatures else []
+        style = {"faded": "yellow", "left out": "yellow", "clipped": "red"}.get(state)
+        table.add_row(*cells, style="yellow" if now in ("lost", "late") else style)
     if not table.row_count:
         table.add_row("no slot yet")
     return table
+
+
+def _present(run: RunFiles) -> list[tuple[str, str]]:
+    """Of a lab, name and state of the device of each place; a run that has ended has no state."""
+    from fl.reporting.progress import ended
+    from fl.run_folder import DEVICES
+
+    try:
+        devices = json.loads((run.path / DEVICES).read_text(encoding="utf-8"))
+        return [(device["name"], "" if ended(run) else device["state"]) for device in devices]
+    except (OSError, ValueError):
+        return []  # a run in one process

@@ -294,13 +294,14 @@ class DeviceProcess:
             return protocol.Released(propose.slot, "terms")
         if self._radio is None and self._transmitter is None and not self._reach_air():
             return protocol.Released(propose.slot, "air")
+        device = self._built.device
         try:
-            values = self._built.device.release(
-                self._state.run_id, propose.slot, self._projections, propose.active, propose.noise_std
-            )
+            device.charge(self._state.run_id, propose.slot)  # a ledger that cannot be written ends this process
         except BudgetError as spent:
             self._say(f"slot {propose.slot}: {spent}")
             return protocol.Released(propose.slot, "budget")
+        try:
+            values = device.payload(propose.slot, self._projections, propose.active, propose.noise_std)
         except InputError as bad:
             self._say(f"slot {propose.slot}: {bad}")
             return protocol.Released(propose.slot, "terms")

@@ -9,12 +9,10 @@ from typing import Any
 from fl.device import Device
 from fl.privacy_facts import CHARGES, facts_of
 from fl.run import Execution
-from fl.run_folder import write_atomic, write_json
+from fl.run_folder import DEVICES, write_atomic, write_json
 from privacy.accounting import epsilon
 from privacy.facts import OwnerSpent, PrivacyFacts
 from privacy.record_log import encode, read_records
-
-DEVICES = "devices.json"
 
 
 class RemoteLedgers(Execution):
@@ -32,11 +30,11 @@ class RemoteLedgers(Execution):
         """Which device has which place, as it was when the run was last carried on."""
         file = self.folder.path / DEVICES
         if file.is_file():
-            return tuple(json.loads(file.read_text(encoding="utf-8")))
+            return tuple(device["name"] for device in json.loads(file.read_text(encoding="utf-8")))
         return ("",) * self.experiment.learning.devices
 
     def _named(self, names: tuple[str, ...]) -> None:
-        write_json(self.folder.path / DEVICES, list(names))
+        write_json(self.folder.path / DEVICES, [{"name": name, "state": ""} for name in names])
 
     def _earlier_charges(self) -> dict[str, dict[int, int]]:
         """What earlier processes of this run knew; after a crash, every slot of the journal counts for every device."""

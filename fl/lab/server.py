@@ -28,7 +28,7 @@ from fl.lab.server_state import State
 from fl.lab.transport import Hub, LabTransport
 from fl.replica import Replica
 from fl.run import Stop
-from fl.run_folder import RunFolder, version
+from fl.run_folder import DEVICES, RunFolder, version, write_json
 from fl.station import not_used, open_receiver_air
 from fl.station_log import StationLog
 from fl.transport import Transport
@@ -146,7 +146,8 @@ class Server(RemoteLedgers):
             length=len(log),
             radio=self.tuned,
         )
-        self.hub = Hub(self.link, state, log, self.replica, self._anew, self.say, self._named)
+        self.hub = Hub(self.link, state, log, self.replica, self._anew, self.say, self._standing)
+        self._standing(state.standing)
         self.transport = LabTransport(self.experiment, self.hub, air, history, cued=self.bench is not None)
         self.charged = self.transport.charged
         self.say(f"listening at {self.link.endpoint} for {learning.devices} devices")
@@ -172,6 +173,14 @@ class Server(RemoteLedgers):
     def _stopping(self) -> bool:
         self._gather(1, 0.0)
         return bool(self.stop)
+
+    def _standing(self, standing: tuple[tuple[str, str], ...]) -> None:
+        write_json(self.folder.path / DEVICES, [{"name": name, "state": word} for name, word in standing])
+
+    def _temperatures(self) -> list[float | None]:
+        assert self.hub is not None
+        members = self.hub.state.members
+        return [getattr(members.get(name), "temperature_c", None) for name in self.hub.state.names]
 
     def _conclude(self, over: BudgetError | StoppedEarly | None, mode: Mode) -> dict[str, Any]:
         assert self.hub is not None

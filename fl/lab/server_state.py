@@ -126,6 +126,11 @@ class State:
         return frozenset(n for n, m in self.members.items() if m.joined and not (m.late or m.spent))
 
     @property
+    def standing(self) -> tuple[tuple[str, str], ...]:
+        """Name and, in a word, state of the device of each place; two empty words for a place that is free."""
+        return tuple((name, "" if not name else _word(self.members.get(name))) for name in self.names)
+
+    @property
     def settled(self) -> bool:
         return self.phase is None or not self.phase.waiting
 
@@ -233,6 +238,14 @@ def place(names: tuple[str, ...], device: str) -> int | None:
     free = [k for k, name in enumerate(names) if not name]
     named = [k for k in free if device == f"device-{k}"]
     return next(iter(named + free), None)
+
+
+def _word(member: Member | None) -> str:
+    if member is None or member.peer is None:
+        return "lost"
+    if not member.joined:
+        return "joining"
+    return "spent" if member.spent else "late" if member.late else "joined"
 
 
 def _heard(state: State, peer: bytes, device: str, message: FromDevice, now: float) -> Step:

@@ -49,7 +49,7 @@ class Hub:
 
     replica  the server's own, which is what the devices' digests are compared with
     anew     makes the weights that the run began with
-    named    called with the devices' names by place when they change
+    standing  called with `standing` of the state when it changes
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Hub:
         replica: Replica,
         anew: Callable[[], Replica],
         say: Callable[[str], None],
-        named: Callable[[tuple[str, ...]], None],
+        standing: Callable[[tuple[tuple[str, str], ...]], None],
     ) -> None:
         self.state, self.log, self.replica = state, log, replica
         self._ticked = 0.0
         self.ignored = 0  # frames that made no sense
-        self._link, self._say, self._named, self._anew = link, say, named, anew
+        self._link, self._say, self._standing, self._anew = link, say, standing, anew
         self._known = state  # what `say` has been told of
         self._digests: dict[int, str] = {}
         self._agreed: dict[str, int] = {}
@@ -176,10 +176,10 @@ class Hub:
     def _tell(self) -> None:
         """What a person wants to know of a change."""
         before, self._known = self._known, self.state
-        if self.state.names != before.names:
-            self._named(self.state.names)
         if self.state.members is before.members:
             return
+        if (standing := self.state.standing) != before.standing:
+            self._standing(standing)
         for name, member in self.state.members.items():
             old = before.members.get(name)
             there, was = member.joined, old is not None and old.joined

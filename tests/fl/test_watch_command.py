@@ -124,3 +124,18 @@ def test_spark() -> None:
     assert spark([0.0, 0.5, 1.0]) == "▁▅█"
     assert spark([0.7, 0.7]) == "▁▁" and spark([]) == "" and spark([float("nan"), 1.0]) == "▁"
     assert len(spark(range(100))) == 40
+
+
+def test_a_lab_shows_how_its_devices_are_doing(finished_run, tmp_path: Path) -> None:
+    run = cut(finished_run.path, tmp_path / "run", 3)
+    devices = [{"name": "bench-1", "state": "joined"}, {"name": "bench-2", "state": "late"}, {"name": "", "state": ""}]
+    (run / "devices.json").write_text(json.dumps(devices))
+    lines = [json.loads(line) for line in (run / "diagnostics.jsonl").read_text().splitlines()]
+    for line in lines[1:]:
+        line["temperature_c"] = [41.25, None, 39.0]
+    (run / "diagnostics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = shown(run, 120)
+    rows = {row.split()[0]: row.split() for row in text.splitlines() if row.startswith(("bench-", "free"))}
+    assert rows["bench-1"][1] == "joined" and rows["bench-1"][-1] == "41.2"
+    assert rows["bench-2"][1] == "late" and rows["bench-2"][-1] == "—"
+    assert "free" in rows and "now" in text and "temp C" in text

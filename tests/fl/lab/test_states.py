@@ -128,6 +128,16 @@ def test_who_has_no_budget_left_follows() -> None:
     assert lab.server.members["device-0"].spent
 
 
+def test_how_everybody_is_doing_in_a_word() -> None:
+    lab = Lab(3)
+    assert lab.server.standing == (("", ""),) * 3
+    lab.devices[0].budget = 1
+    lab.settle(3)
+    lab.devices[1].connect()
+    lab.feed(server_state.Gone(lab.server.members["device-1"].peer or b""))
+    assert lab.server.standing == (("device-0", "spent"), ("device-1", "lost"), ("device-2", "joined"))
+
+
 def test_a_charged_slot_is_declined() -> None:
     lab = Lab(2)
     lab.devices[1].charges = [0, 1, 2]  # of an earlier server process
@@ -217,7 +227,7 @@ class Disorder(RuleBasedStateMachine):
     def all_is_well(self) -> None:
         self.lab.settle(1)
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 20.0]))
+    @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 20.0, 7200.0]))  # the last: a host that slept
     def time_passes(self, seconds: float) -> None:
         self.lab.tick(seconds)
 
