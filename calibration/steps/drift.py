@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from calibration.allan import Allan, allan
@@ -219,7 +220,8 @@ def _pictures(names: Sequence[str], watches: Sequence[_Watch], deviations: Mappi
     if not shown:
         return ()
     ranges = [float(np.nanmax(w.offsets_hz) - np.nanmin(w.offsets_hz)) for _, w in shown]
-    title = f"Carriers over time: the liveliest moves by {max(ranges):.3g} Hz."
+    liveliest = f"{max(ranges):,.0f}" if max(ranges) >= 100.0 else f"{max(ranges):.3g}"
+    title = f"Carriers over time: the liveliest moves by {liveliest} Hz."
 
     def draw(axes: Axes) -> None:
         for index, (name, watch) in enumerate(shown):
@@ -245,6 +247,10 @@ def _deviations(deviations: Mapping[str, Allan]) -> Picture:
                           color=SERIES[index], label=name.split(" ")[0])  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
+            axis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="averaging time (s)", ylabel="Allan deviation")
         axes.legend(loc="best", ncols=2)
 

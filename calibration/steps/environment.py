@@ -200,8 +200,10 @@ def _pictures(spectra: dict[float, Spectrum], lo_hz: float, best_hz: float) -> l
     def draw(axes: Axes) -> None:
         axes.plot(here.frequency_hz / 1e3, dbfs(here.power), color=BLUE, linewidth=0.9)
         axes.axhline(floor, color=INK, linewidth=0.8, linestyle="--", label="noise floor")
-        for line in here.lines[:5]:
-            axes.axvspan((line.low_hz - 2e3) / 1e3, (line.high_hz + 2e3) / 1e3, color=ORANGE, alpha=0.25, linewidth=0)
+        for index, line in enumerate(here.lines[:5]):
+            near = (here.frequency_hz >= line.low_hz - 1e3) & (here.frequency_hz <= line.high_hz + 1e3)
+            peak = float(dbfs(here.power[near].max(keepdims=True))[0])
+            axes.plot(line.middle_hz / 1e3, peak, "o", color=ORANGE, label=None if index else "somebody else's")
         axes.set_xlim(here.frequency_hz[0] / 1e3, here.frequency_hz[-1] / 1e3)
         axes.set(xlabel="offset from the LO (kHz)", ylabel="power density (dBFS per rate)")
         axes.legend(loc="upper right")
@@ -231,7 +233,7 @@ def _channels(spectra: dict[float, Spectrum], lo_hz: float, best_hz: float) -> P
         axes.plot(places, totals, "o", color=ORANGE, label="all that is heard")
         axes.plot(places, floors, "_", color=BLUE, markersize=14, markeredgewidth=2, label="noise floor")
         axes.axvline(float(np.flatnonzero(los == lo_hz)[0]), color=MUTED, linewidth=0.8, linestyle=":")
-        axes.set_xticks(places, names, rotation=30)
+        axes.set_xticks(places, names, fontsize=7)
         axes.set(xlabel="LO (MHz); dotted: the present one", ylabel="power (dBFS)")
         axes.margins(x=0.05, y=0.2)
         axes.legend(loc="best")
