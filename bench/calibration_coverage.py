@@ -113,7 +113,7 @@ def _sweep(truth: Truth, k: int, fact: Mapping[str, Any]) -> Iterator[Judgement]
 
 
 def _one(quantity: str, stated: Estimate, truth: float, bound: float) -> Judgement:
-    return quantity, stated.covers(truth), stated.standard_error / bound
+    return quantity, bool(stated.covers(truth)), stated.standard_error / bound
 
 
 def _level(quantity: str, fact: Mapping[str, Any], key: str, truth: float, bound: float) -> Iterator[Judgement]:

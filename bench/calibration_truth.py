@@ -25,6 +25,7 @@ from calibration.loopback_rig import LoopbackRig
 from calibration.rig import Rig
 from radio.converter import Converter
 from radio.emulator.server import Plutos
+from radio.emulator.unit import REFERENCE_GAIN_DB
 from radio.frontend import Amplifier, Mixer, StepGain
 from radio.impairments import Impairments
 from radio.profiles import PROFILES, Profile
@@ -33,7 +34,7 @@ from radio.surroundings import Surroundings
 
 DB = 20.0 / math.log(10.0)
 DEVICES = 2
-DAC_FULL_SCALE = 2047.0 / 2048.0  # of a Pluto: codes are symmetric, its converter is not
+CODES = 2047.0 / 2048.0  # full scale of the codes over that of a Pluto's converters, either way
 LATEST_START_S = 0.002
 
 
@@ -189,7 +190,7 @@ def pluto_truth(rig: Rig, plutos: Plutos) -> Truth:
 
     return Truth(
         air.profile.impairments,
-        10.0 ** ((rig.receiver.receive_gain_db - 30.0) / 20.0),
+        CODES * 10.0 ** ((rig.receiver.receive_gain_db - REFERENCE_GAIN_DB) / 20.0),
         np.abs(air.paths(receiver, 0.0).sum(axis=1)),
         air._mixers,
         air.receive_mixers[receiver],
@@ -197,5 +198,5 @@ def pluto_truth(rig: Rig, plutos: Plutos) -> Truth:
         offset_hz,
         lambda k, at_s: offset_hz(k, at_s + 0.5) - offset_hz(k, at_s - 0.5),
         air.noise_variance,
-        DAC_FULL_SCALE,
+        CODES,
     )

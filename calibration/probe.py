@@ -34,6 +34,9 @@ MOST_EXCESS = (
 )
 PHASE_NOISE = 1e-3  # of a tone's power: more than any synthesiser's
 ATTEMPTS = 3  # at a capture in which something is wrong that may be gone the next time
+WIDER = (
+    1.1  # than white noise alone: lines of higher order, quantisation that is not white, a floor known by an estimate
+)
 NEEDS_DB = 14.0  # over its standard error, for a level that is stated in dB with a symmetric interval
 QUANTISATION = Converter(12).noise_variance
 
@@ -96,7 +99,7 @@ def floor_of(rig: Rig, n: int = 8192) -> Floor:
         level = 20.0 * math.log10(abs(fit_lines(rest, [cycles]).amplitudes[0]))
     if saturated_fraction(samples) > MOST_SATURATED:
         problem = "saturated"
-    return Floor(max(noise, QUANTISATION), dc, float(fitted.standard_errors[0]), line, level, problem)
+    return Floor(max(noise, QUANTISATION), dc, WIDER * float(fitted.standard_errors[0]), line, level, problem)
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,10 @@ def read(
     return Reading(
         problem="interference" if excess > 0.0 else "",
         amplitude=amplitude,
-        standard_error=float(fitted.standard_errors[0]),
-        phase_error=math.sqrt(turning / (2.0 * n)) / abs(amplitude),
+        standard_error=WIDER * float(fitted.standard_errors[0]),
+        phase_error=WIDER * math.sqrt(turning / (2.0 * n)) / abs(amplitude),
         offset_hz=(cycles - probe.cycles) * rate_sps,
-        offset_error_hz=frequency_bound(turning, abs(amplitude), n) * rate_sps,
+        offset_error_hz=WIDER * frequency_bound(turning, abs(amplitude), n) * rate_sps,
         noise_variance=fitted.noise_variance,
         peak=peak,
         apart="leak" in found,
@@ -198,7 +201,7 @@ def read(
         leak=complex(leak),
         receive_image=complex(receive),
         transmit_image=complex(transmit),
-        errors=(float(e0), float(e1), float(e2), float(e3)),
+        errors=(WIDER * float(e0), WIDER * float(e1), WIDER * float(e2), WIDER * float(e3)),
         samples=n,
     )
 
