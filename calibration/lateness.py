@@ -28,8 +28,8 @@ def lateness(times: Sequence[float], errors: Sequence[float], unit: str = "s") -
 
     The mean's error is that of an average, widened as Student's t asks for, and on top the errors of the times themselves,
     which may be common to all. The spread's is from the fourth moment. For the latest one, times are taken as spread evenly
-    over an interval: of R such draws the largest M lies R / (R - 1) of a mean gap g below its end on average, so M + g, with
-    the standard error g, covers the end in 95 of 100 cases.
+    over an interval: of R such draws the largest M lies a mean gap g below its end on average, so M + g, with the
+    standard error g, covers the end in 95 of 100 cases. The largest of times with errors is too large by about two of these.
     """
     x = np.asarray(times, dtype=np.float64)
     count = x.size
@@ -41,7 +41,9 @@ def lateness(times: Sequence[float], errors: Sequence[float], unit: str = "s") -
     gap = float(x.max() - x.min()) / (count - 1)
     return Lateness(
         Estimate(float(x.mean()), math.hypot(s / math.sqrt(count) * wider, own), unit),
-        Estimate(s, math.hypot(variance_error / (2.0 * s) if s > 0.0 else 0.0, own), unit),
+        Estimate(
+            math.sqrt(max(0.0, s**2 - own**2)), math.hypot(variance_error / (2.0 * s) if s > 0.0 else 0.0, own), unit
+        ),
         float(x.max()),
-        Estimate(float(x.max()) + gap, math.hypot(gap, own), unit),
+        Estimate(float(x.max()) + gap, math.hypot(gap, 2.0 * own), unit),
     )

@@ -69,16 +69,20 @@ class Curve:
 
     def loss_db(self, amplitude: float = 1.0) -> Estimate:
         """By how much the output is below the straight line at this digital amplitude."""
-        lift = amplitude**POWER
-        inside = max(1.0 + self.curvature * lift, 1e-3)
-        error = math.sqrt(self.covariance[1, 1])
-        return Estimate(_DB / POWER * math.log(inside), _DB / POWER * lift * error / inside, "dB")
+        return loss_db(self.curvature, math.sqrt(self.covariance[1, 1]), amplitude)
 
     def linear_amplitude(self, loss_db: float = 0.1) -> float:
         """Largest digital amplitude, at most 1, whose loss is at most this."""
         if self.curvature <= 0.0:
             return 1.0
         return float(min(1.0, ((10.0 ** (loss_db * POWER / 20.0) - 1.0) / self.curvature) ** (1.0 / POWER)))
+
+
+def loss_db(curvature: float, error: float, amplitude: float) -> Estimate:
+    """See `Curve.loss_db`: of a curvature and its standard error."""
+    lift = amplitude**POWER
+    inside = max(1.0 + curvature * lift, 1e-3)
+    return Estimate(_DB / POWER * math.log(inside), _DB / POWER * lift * error / inside, "dB")
 
 
 def amplify(gain: float, curvature: float, amplitude: Floats) -> Floats:
@@ -105,14 +109,33 @@ def curve_bound(gain: float, curvature: float, amplitude: Floats, errors: Floats
     return np.asarray(np.linalg.inv(scaled.T @ scaled))
 
 
-def fit_curve(amplitude: Floats, received: Floats, errors: Floats) -> Curve:
+def fit_curve(amplitude: Floats, received: Floats, errors: Floats, ripple: Floats | float = 0.0) -> Curve:
     """See the module.
 
     Args:
         amplitude: (n,) digital, at least two different ones.
         received: (n,) magnitudes.
         errors: (n,) their standard errors.
+        ripple: (n,) power of what else goes through the amplifier, an image or a leak, over the tone's.
     """
+    curve = _fit(amplitude, received, errors)
+    for _ in range(2 if np.any(ripple) else 0):
+        curve = _fit(amplitude, received / (1.0 + _rippled(curve.curvature, amplitude, ripple)), errors)
+    return curve
+
+
+def _rippled(curvature: float, amplitude: Floats, ripple: Floats | float) -> Floats:
+    """Change of a tone's gain by a small second line, for which the envelope rises and falls about the tone's amplitude.
+
+    E (1 + r e^{j psi}) G(|u|^2), u = a (1 + r e^{j psi}), G(s) = (1 + k s^2)^(-1/4), psi uniform: to second order in r,
+    G (1 + r^2 (5/4 q^2 - 3/2 q)) with q = k a^4 / (1 + k a^4).
+    """
+    lift = np.maximum(curvature, 0.0) * amplitude**POWER
+    share = lift / (1.0 + lift)
+    return np.asarray(ripple * (1.25 * share**2 - 1.5 * share))
+
+
+def _fit(amplitude: Floats, received: Floats, errors: Floats) -> Curve:
     scale = float(np.sum(received * amplitude / errors**2) / np.sum(amplitude**2 / errors**2))
     fitted = least_squares(
         lambda x: (amplify(scale * x[0], x[1], amplitude) - received) / errors,
@@ -130,7 +153,7 @@ def fit_curve(amplitude: Floats, received: Floats, errors: Floats) -> Curve:
 
 
 def attenuator_error(
-    curve: Curve, amplitude: float, setting_db: float, received: float, error: float
+    curve: Curve, amplitude: float, setting_db: float, received: float, error: float, ripple: float = 0.0
 ) -> Estimate | None:
     """By how much an attenuator setting differs from what it says, relative to the sweep's, dB.
 
@@ -142,7 +165,10 @@ def attenuator_error(
         amplitude: digital, of this level.
         setting_db: of the attenuator, relative to the sweep's.
         received, error: the level and its standard error.
+        ripple: see `fit_curve`.
     """
+    drive = np.array([amplitude * 10.0 ** (setting_db / 20.0)])
+    received /= 1.0 + float(_rippled(curve.curvature, drive, ripple)[0])
     ratio = received / curve.gain
     inside = 1.0 - curve.curvature * ratio**POWER
     if received <= 3.0 * error or inside < 0.1:

@@ -34,6 +34,9 @@ MOST_EXCESS = (
 )
 PHASE_NOISE = 1e-3  # of a tone's power: more than any synthesiser's
 ATTEMPTS = 3  # at a capture in which something is wrong that may be gone the next time
+WIDER = (
+    1.1  # than white noise alone: lines of higher order, quantisation that is not white, a floor known by an estimate
+)
 NEEDS_DB = 14.0  # over its standard error, for a level that is stated in dB with a symmetric interval
 QUANTISATION = Converter(12).noise_variance
 
@@ -96,7 +99,7 @@ def floor_of(rig: Rig, n: int = 8192) -> Floor:
         level = 20.0 * math.log10(abs(fit_lines(rest, [cycles]).amplitudes[0]))
     if saturated_fraction(samples) > MOST_SATURATED:
         problem = "saturated"
-    return Floor(max(noise, QUANTISATION), dc, float(fitted.standard_errors[0]), line, level, problem)
+    return Floor(max(noise, QUANTISATION), dc, WIDER * float(fitted.standard_errors[0]), line, level, problem)
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,10 @@ def read(
     return Reading(
         problem="interference" if excess > 0.0 else "",
         amplitude=amplitude,
-        standard_error=float(fitted.standard_errors[0]),
-        phase_error=math.sqrt(turning / (2.0 * n)) / abs(amplitude),
+        standard_error=WIDER * float(fitted.standard_errors[0]),
+        phase_error=WIDER * math.sqrt(turning / (2.0 * n)) / abs(amplitude),
         offset_hz=(cycles - probe.cycles) * rate_sps,
-        offset_error_hz=frequency_bound(turning, abs(amplitude), n) * rate_sps,
+        offset_error_hz=WIDER * frequency_bound(turning, abs(amplitude), n) * rate_sps,
         noise_variance=fitted.noise_variance,
         peak=peak,
         apart="leak" in found,
@@ -198,7 +201,7 @@ def read(
         leak=complex(leak),
         receive_image=complex(receive),
         transmit_image=complex(transmit),
-        errors=(float(e0), float(e1), float(e2), float(e3)),
+        errors=(WIDER * float(e0), WIDER * float(e1), WIDER * float(e2), WIDER * float(e3)),
         samples=n,
     )
 
@@ -233,9 +236,19 @@ def listen(
             offset_max_hz=rig.offset_max_hz if offset_max_hz is None else offset_max_hz,
             offset_hz=offset_hz,
         )
+        if reading.usable and _foreign(reading, probe, floor, rig.rate_sps):
+            return Reading("silent", peak=reading.peak)
         if reading.problem not in ("lost", "interference"):
             break
     return reading
+
+
+def _foreign(reading: Reading, probe: Probe, floor: Floor, rate_sps: float) -> bool:
+    """Whether the tone that was found is a line that was there before, no weaker: the device itself is not heard."""
+    if floor.line_hz is None:
+        return False
+    same = abs(probe.cycles * rate_sps + reading.offset_hz - floor.line_hz) < 2.0 * rate_sps / probe.window
+    return same and 20.0 * math.log10(reading.level) < floor.line_dbfs + 3.0
 
 
 def trouble(step: str, subject: str, problem: str) -> Finding:

@@ -69,11 +69,12 @@ class ClockedWave:
         self._dense = 2.0 * fft.ifft(dense)
         self._block = int(min(1024, max(16, 2.0 * _BLOCK_DRIFT / max(abs(ratio - 1.0), 1e-12))))
 
-    def heard(self, position: float, n: int) -> NDArray[np.complex128]:
-        """(n,) samples at positions position + i * ratio of the wave."""
+    def heard(self, position: float, n: int, ratio: float | None = None) -> NDArray[np.complex128]:
+        """(n,) samples at positions position + i * ratio of the wave; another `ratio` near it where the clock drifts."""
+        ratio = self.ratio if ratio is None else ratio
         block, half = min(self._block, n), _TAPS // 2
         blocks = -(-n // block)
-        middles = 2.0 * (position + (np.arange(blocks) * block + (block - 1) / 2.0) * self.ratio)
+        middles = 2.0 * (position + (np.arange(blocks) * block + (block - 1) / 2.0) * ratio)
         firsts = middles - (block - 1)  # the block's samples are two dense ones apart
         whole = np.floor(firsts).astype(np.int64)
         fraction = firsts - whole

@@ -128,6 +128,11 @@ class Medium:
         """(K,) carrier offsets of the round against the receiver's, as it begins."""
         return self._oscillators.offsets_hz
 
+    @property
+    def drifts_hz_per_s(self) -> NDArray[np.float64]:
+        """(K,) change of those offsets."""
+        return self._oscillators.drifts_hz_per_s
+
     def begin(self, round_index: int, phase: str) -> None:
         """Enter a phase of a round: "sound", at clock 0, or any other, which follows the round's sounding in time.
 
@@ -222,9 +227,10 @@ class Medium:
         return tuple(sorted(self._emissions))
 
     def wait(self, seconds: float) -> None:
-        """Let time pass with nobody listening; what is on the air stays there."""
+        """Let time pass with nobody listening; what is on the air stays there. No slot before it can be repeated."""
         if not (math.isfinite(seconds) and seconds >= 0.0):
             raise InputError(f"seconds is {seconds}; allowed: a finite number of at least 0")
+        self._oscillators.forget()
         self.clock += round(seconds * self.rate_sps)
 
     def capture(self, n: int, gain_db: float) -> NDArray[np.complex128]:
@@ -236,7 +242,8 @@ class Medium:
             antenna = np.zeros(n, dtype=np.complex128)
         moving = self._track(n)
         for device, emission in self._emissions.items():
-            first, segment = _heard(emission, self.clock, n)
+            drift = float(self.drifts_hz_per_s[device]) / self.lo_hz / self.rate_sps
+            first, segment = _heard(emission, self.clock, n, drift)
             if not segment.size or (emission.quiet and self._transmit_mixers[device].leak == 0.0):
                 continue
             segment = self._oscillators.turn(device, segment, self.clock + first, self.rate_sps, emission.quiet)
@@ -273,15 +280,18 @@ class Medium:
         return np.stack([np.interp(at, knots, one.real) + 1j * np.interp(at, knots, one.imag) for one in gains])
 
 
-def _heard(emission: _Emission, clock: int, n: int) -> tuple[int, NDArray[np.complex128]]:
-    """What of an emission falls into [clock, clock + n): index of its first sample there, and the samples."""
+def _heard(emission: _Emission, clock: int, n: int, drift: float) -> tuple[int, NDArray[np.complex128]]:
+    """What of an emission falls into [clock, clock + n): index of its first sample there, and the samples. An oscillator
+    that drifts takes its sampling clock along, by `drift` (relative) each sample."""
     wave, begin = emission.wave, clock - emission.start
     first = max(0, -begin)
     if first >= n:
         return 0, np.zeros(0, dtype=np.complex128)
     if isinstance(wave, ClockedWave):
-        position = (begin + first - emission.fraction) * wave.ratio
-        return first, wave.heard(position, n - first)
+        elapsed = begin + first - emission.fraction
+        ahead = 0.5 * drift * elapsed * (clock + first + emission.start)
+        ratio = wave.ratio + drift * (clock + 0.5 * (first + n))
+        return first, wave.heard(elapsed * wave.ratio + ahead, n - first, ratio)
     if emission.cyclic:
         return first, wave[(begin + np.arange(first, n)) % wave.size]
     return first, wave[begin + first : max(0, begin + n)]

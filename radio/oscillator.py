@@ -43,6 +43,11 @@ class Oscillators:
         self._noisy = settings.phase_noise_deg > 0.0 or settings.linewidth_hz > 0.0
         self._theta: list[_PhaseNoise] = []
 
+    @property
+    def drifts_hz_per_s(self) -> NDArray[np.float64]:
+        """(K,) of the round."""
+        return self._drift
+
     def begin(self, round_index: int, residual_hz: NDArray[np.float64]) -> None:
         """A new round, at clock 0. `residual_hz` (K,) is added to what the oscillators are off."""
         self.offsets_hz = residual_hz + self.ppm * 1e-6 * self._lo_hz
@@ -55,6 +60,11 @@ class Oscillators:
                 _PhaseNoise(self.settings, stream(self.seed, "medium", "phase noise", round_index, k))
                 for k in range(self.devices)
             ]
+
+    def forget(self) -> None:
+        """What was heard so far will not be heard again: its phase noise need not be kept."""
+        for theta in self._theta:
+            theta.forget()
 
     def turn(
         self, device: int, wave: NDArray[np.complex128], clock: int, rate_sps: float, quiet: bool = False
@@ -101,6 +111,9 @@ class _PhaseNoise:
         made = self._extend(n, rate_sps)
         self._kept.append((clock, made))
         return made
+
+    def forget(self) -> None:
+        self._kept.clear()
 
     def _step(self, n: int, rate_sps: float) -> None:
         if n > 0:

@@ -6,6 +6,7 @@ from calibration.step import Step
 from calibration.steps.alignment import Alignment
 from calibration.steps.carrier import Carrier
 from calibration.steps.channel import Channel
+from calibration.steps.drift import Drift
 from calibration.steps.environment import Environment
 from calibration.steps.front_end import FrontEnd
 from calibration.steps.known_scalar import KnownScalar
@@ -27,5 +28,6 @@ STEPS: tuple[Step, ...] = (
     Reweighting(),
     Alignment(),
     KnownScalar(),
+    Drift(),
 )
 LONG = ("drift",)  # only where they are asked for by name: they take far more radio time than all others together

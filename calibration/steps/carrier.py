@@ -20,6 +20,7 @@ from radio.pictures import MOST_COLOURS, Picture
 
 SIGMAS = 5.0  # an offset beyond this many standard errors is one
 SAME_HZ = 0.1  # and beyond this: half a turn takes 5 s
+CHANNEL_HZ = 5.0  # below it, it may be the channel that moves: somebody walking is 3 Hz at 915 MHz
 MOST_DRIFT_PPM_PER_S = 0.1
 
 
@@ -112,7 +113,7 @@ class Carrier:
     def _clocks(self, rig: Rig, fits: Sequence[CarrierFit | None]) -> tuple[list[Finding], bool | None]:
         """What is to be said of the clocks, and whether one reference feeds all radios; None: not known."""
         heard = {name: fit for name, fit in zip(rig.names, fits, strict=True) if fit is not None}
-        apart = {name: fit for name, fit in heard.items() if _apart(fit)}
+        apart = {name: fit for name, fit in heard.items() if _apart(fit) and abs(fit.offset_hz) > CHANNEL_HZ}
         if not heard:
             return [], None
         if not rig.shared_clock:
@@ -122,12 +123,13 @@ class Carrier:
             note += "coherent mode needs"
             return [Finding(self.name, "receiver", "clocks look shared", advice=note)], len(heard) == len(fits)
         if not apart:
-            return [Finding(self.name, "receiver", "clocks are shared")], len(heard) == len(fits)
+            moving = [self._moving(name, fit) for name, fit in heard.items() if _apart(fit)]
+            return [Finding(self.name, "receiver", "clocks are shared"), *moving], len(heard) == len(fits)
         offsets = [fit.offset_hz for fit in apart.values()]
         remedy = (
             'check the reference at its clock input and its level; without one, set clock = "free" and use mode energy'
         )
-        if len(apart) == len(heard) > 1 and max(offsets) - min(offsets) < 10.0 * SAME_HZ:
+        if len(apart) == len(heard) > 1 and max(offsets) - min(offsets) < CHANNEL_HZ:
             text = f"all devices agree with each other, the receiver does not: {remedy}"
             return [Finding(self.name, "receiver", "clock is not the others'", verdict="fail", advice=text)], False
         return [
@@ -136,12 +138,18 @@ class Carrier:
                 name,
                 "clock is not shared",
                 Estimate(fit.offset_hz, fit.offset_error_hz, "Hz"),
-                Limit(-SAME_HZ, SAME_HZ),
+                Limit(-CHANNEL_HZ, CHANNEL_HZ),
                 "fail",
                 remedy,
             )
             for name, fit in apart.items()
         ], False
+
+    def _moving(self, name: str, fit: CarrierFit) -> Finding:
+        estimate, limit = Estimate(fit.offset_hz, fit.offset_error_hz, "Hz"), Limit(-SAME_HZ, SAME_HZ)
+        advice = "too little for another clock: the channel moves (people, loose cables), or the reference is weak; "
+        advice += "the step channel tells how long coherent mode may count on it"
+        return Finding(self.name, name, "carrier that moves", estimate, limit, "warn", advice)
 
 
 def _apart(fit: CarrierFit) -> bool:

@@ -1,6 +1,8 @@
 """The channel of every device: how strong, how long it holds, how its phase moves.
 
-Levels come from one pilot of each device alone; how they move, from all devices' tones held together for a while.
+A gain is that of small signals at the station's attenuator setting, mixers and receiver included, in ADC full scale over DAC
+full scale: what the amplifier loses of a larger one, power_sweep says. Gains come from one pilot of each device alone; how
+they move, from all devices' tones held together for a while.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from calibration.coherence import Coherence, changes, fit_coherence
 from calibration.finding import Estimate, Finding, Limit, Outcome
+from calibration.linearity import loss_db
 from calibration.probe import Floor, Probe, Reading, floor_findings, floor_of, in_db, listen, probe_for, trouble
 from calibration.rig import Rig
 from calibration.series import MOST_TOGETHER, OFFSETS_S, WINDOW, Series, watch
@@ -35,6 +38,7 @@ class _Found:
     device: int
     reading: Reading
     amplitude: float
+    loss: Estimate  # by the amplifier, at this amplitude
 
 
 class Channel:
@@ -99,11 +103,12 @@ class Channel:
         reading, name = one.reading, rig.names[one.device]
         error = reading.standard_error / one.amplitude
         gain = in_db(abs(reading.amplitude) / one.amplitude, error, "dBFS")
+        lift = 10.0 ** (one.loss.value / 20.0)
         fact |= {
             "amplitude": one.amplitude,
             "transmit_gain_db": rig.transmitters[one.device].transmit_gain_db,
-            "gain": reading.level / one.amplitude,
-            "gain_error": error,
+            "gain": lift * reading.level / one.amplitude,
+            "gain_error": lift * error,
             "phase_rad": float(np.angle(reading.amplitude)),
             "phase_error_rad": reading.phase_error,
             "snr_db": float(20.0 * np.log10(reading.level / one.amplitude) - 10.0 * np.log10(reading.noise_variance)),
@@ -112,6 +117,9 @@ class Channel:
             words = "channel gain of a full-scale tone: too weak to be stated"
             advice = "raise transmit_gain_db or receive_gain_db, or bring it nearer"
             return [Finding(self.name, name, words, verdict="unknown", advice=advice)]
+        gain = Estimate(
+            gain.value + one.loss.value, float(np.hypot(gain.standard_error, one.loss.standard_error)), "dBFS"
+        )
         fact |= {"gain_dbfs": gain.value, "gain_error_db": gain.standard_error}
         return [Finding(self.name, name, "channel gain of a full-scale tone", gain)]
 
@@ -184,12 +192,16 @@ def phase_changes(heard: Series, row: int) -> tuple[list[float], list[float], li
 def _level(rig: Rig, device: int, probe: Probe, floor: Floor, known: Known) -> _Found:
     """As loud as the amplifier is straight, half of it while the receiver is saturated."""
     swept = known.get("power_sweep", {}).get("device", [])
-    amplitude = float(swept[device].get("linear_amplitude", 1.0)) if device < len(swept) else 1.0
+    fact = swept[device] if device < len(swept) else {}
+    amplitude = float(fact.get("linear_amplitude", 1.0))
     reading = listen(rig, device, probe, floor, amplitude)
     while reading.problem == "saturated" and amplitude > 0.05:
         amplitude /= 2.0
         reading = listen(rig, device, probe, floor, amplitude)
-    return _Found(device, reading, amplitude)
+    loss = Estimate(0.0, 0.0, "dB")
+    if "compression_dbfs" in fact:  # there is something to be taken off
+        loss = loss_db(float(fact["curvature"]), float(fact["curvature_error"]), amplitude)
+    return _Found(device, reading, amplitude, loss)
 
 
 def _together(group: Sequence[_Found], floor: Floor) -> list[float]:

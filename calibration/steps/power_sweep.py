@@ -47,13 +47,28 @@ class Sweep:
         if len(self.readings) < FEWEST:
             return None
         levels = np.array([one.level for one in self.readings])
-        return fit_curve(self.amplitudes, levels, np.array([one.standard_error for one in self.readings]))
+        errors = np.array([one.standard_error for one in self.readings])
+        return fit_curve(self.amplitudes, levels, errors, self.ripple)
+
+    @property
+    def ripple(self) -> np.ndarray:
+        """(n,) power of the device's own image and leak over its tone's. Where its image cannot be told from the receiver's,
+        half of their sum is taken for it, and the leak for none."""
+        levels = np.array([one.level for one in self.readings])
+        apart = [one for one in self.readings if one.apart]
+        if not apart:
+            both = sum(abs(one.receive_image) ** 2 - 2.0 * one.errors[2] ** 2 for one in self.readings)
+            return np.full(levels.size, max(0.0, 0.5 * both / float(levels @ levels)))
+        tones = sum(one.level**2 for one in apart)
+        images = sum(abs(one.transmit_image) ** 2 - 2.0 * one.errors[3] ** 2 for one in apart)
+        leaks = np.mean([abs(one.leak) ** 2 - 2.0 * one.errors[1] ** 2 for one in apart])
+        return np.asarray(max(0.0, images / tones) + max(0.0, float(leaks)) / levels**2)
 
     def errors(self, curve: Curve) -> list[tuple[float, Estimate]]:
         """Of the attenuator settings that could be measured: (setting, error)."""
-        top = float(self.amplitudes[-1])
+        top, ripple = float(self.amplitudes[-1]), float(self.ripple[-1])
         found = [
-            (setting, attenuator_error(curve, top, setting, one.level, one.standard_error))
+            (setting, attenuator_error(curve, top, setting, one.level, one.standard_error, ripple))
             for setting, one in zip(self.settings_db, self.setting_readings, strict=True)
         ]
         return [(setting, error) for setting, error in found if error is not None]
@@ -77,7 +92,6 @@ def sweep_device(rig: Rig, device: int, probe: Probe, floor: Floor) -> Sweep:
             if not reading.usable:
                 limited, problem = reading.problem == "saturated", reading.problem
                 break
-            problem = reading.problem
             kept.append((amplitude, reading))
             offset_hz, width_hz = reading.offset_hz, FOUND_HZ
         settings: list[tuple[float, Reading]] = []
@@ -91,7 +105,9 @@ def sweep_device(rig: Rig, device: int, probe: Probe, floor: Floor) -> Sweep:
                 settings.append((setting_db, reading))
     finally:
         radio.transmit_gain_db = gain_db
-    if len(kept) < FEWEST and limited:
+    if len(kept) >= FEWEST:
+        problem = "interference" if any(reading.problem for _, reading in kept) else ""
+    elif limited:
         problem = "saturated"
     return Sweep(
         np.array([amplitude for amplitude, _ in kept]),
@@ -99,7 +115,7 @@ def sweep_device(rig: Rig, device: int, probe: Probe, floor: Floor) -> Sweep:
         tuple(setting for setting, _ in settings),
         [reading for _, reading in settings],
         limited,
-        problem if len(kept) < FEWEST or problem == "interference" else "",
+        problem,
     )
 
 

@@ -22,13 +22,16 @@ from radio.pluto.proof import prove_weight
 from radio.pluto.transceiver import PlutoRadio
 from radio.radio import WeighableRadio, clock_epoch
 
-WEIGHTS = (0.5, -0.5, 0.25j, 0.3 - 0.4j, -0.1 + 0.1j)
-AMPLITUDE = Limit(-1.0, 1.0)  # per cent
-PHASE = Limit(-1.0, 1.0)  # degrees
+WEIGHTS = (0.5, -0.5, 0.25j, 0.3 - 0.4j, -0.2 + 0.2j)
+AMPLITUDE = 1.0  # per cent
+PHASE = 1.0  # degrees
 JUMP_DEG = 10.0  # of the references' phases: beyond it, and beyond noise, something began anew
 SETTLED = Limit(high=10.0)  # ms
 BLOCK = 256
 ATTEMPTS = 3
+WANTED = 1e-3  # standard error of a reading at weight 1, relative, for which readings are made longer
+LONGEST = 8  # times `samples`
+DOUBT = 3.0  # standard errors by which a weight must be beyond its limit
 ADVICE = "coherent mode is not advised: take mode energy"
 
 
@@ -45,7 +48,7 @@ class _Run:
 class Reweighting:
     """A ladder of weights of a held tone, each between two readings at weight 1.
 
-    samples  of each reading; as many before it are for settling
+    samples  of each reading, more where the device is weak; as many before it are for settling
     """
 
     samples: int = 1 << 13
@@ -98,33 +101,30 @@ class Reweighting:
             weights += [complex(weight), 1.0 + 0j]
         readings: list[Reading] = []
         middles: list[float] = []
-        latest = 0
+        n, latest, epoch = self.samples, 0, -1
         with rig.on_air({device: probe.wave(amplitude)}):
-            epoch = -1
+            first = self._read(rig, rig.more(n, "pilot", rig.guard_samples, device=device), probe, floor, None)
+            if not first.usable:
+                return _Run(first.problem)
+            n *= math.ceil(min(LONGEST, max(1.0, (first.standard_error / first.level / WANTED) ** 2)))
             for weight in weights:
-                if readings:
-                    radio.weigh(weight)
-                guard = 0 if readings else rig.guard_samples
-                samples = rig.more(2 * self.samples, "pilot", guard, device=device, cycles_per_sample=probe.cycles)
-                half = samples[self.samples :]
-                one = self._read(rig, half, probe, floor, readings)
+                radio.weigh(weight)
+                samples = rig.more(2 * n, "pilot", device=device, cycles_per_sample=probe.cycles)
+                one = self._read(rig, samples[n:], probe, floor, first)
                 if not one.usable:
                     return _Run(one.problem)
                 epoch = clock_epoch(rig.receiver) if epoch < 0 else epoch
                 if clock_epoch(rig.receiver) != epoch:
                     return _Run("count")
-                if readings:
-                    cycles = probe.cycles + one.offset_hz / rig.rate_sps
-                    latest = max(
-                        latest,
-                        settling(samples, cycles, block=BLOCK, noise_variance=floor.noise_variance, tolerance=0.02),
-                    )
+                cycles = probe.cycles + one.offset_hz / rig.rate_sps
+                late = settling(samples, cycles, block=BLOCK, noise_variance=floor.noise_variance, tolerance=0.02)
+                latest = max(latest, late)
                 readings.append(one)
-                middles.append(rig.receiver.clock_samples - 0.5 * self.samples)
+                middles.append(rig.receiver.clock_samples - 0.5 * n)
         return _Run("", _fit(readings, middles, weights, probe, rig.rate_sps), latest / rig.rate_sps)
 
     def _read(
-        self, rig: Rig, samples: NDArray[np.complex128], probe: Probe, floor: Floor, before: Sequence[Reading]
+        self, rig: Rig, samples: NDArray[np.complex128], probe: Probe, floor: Floor, first: Reading | None
     ) -> Reading:
         """The first reading searches for the carrier, the others know where it is."""
         return read(
@@ -133,8 +133,8 @@ class Reweighting:
             rate_sps=rig.rate_sps,
             lo_hz=rig.lo_hz,
             noise_variance=floor.noise_variance,
-            offset_max_hz=4.0 * rig.rate_sps / self.samples if before else rig.offset_max_hz,
-            offset_hz=before[0].offset_hz if before else 0.0,
+            offset_max_hz=rig.offset_max_hz if first is None else 4.0 * rig.rate_sps / self.samples,
+            offset_hz=0.0 if first is None else first.offset_hz,
         )
 
     def _trouble(self, name: str, problem: str) -> Finding:
@@ -153,16 +153,14 @@ class Reweighting:
             jumped = Estimate(jump_deg, noise_deg, "degrees")
             limit = Limit(high=JUMP_DEG)
             return [Finding(self.name, name, "phase between weights", jumped, limit, "fail", f"{text}; {ADVICE}")]
-        level, phase = (_worst(e, s) for e, s in (
-            (100.0 * fit.amplitude_errors, 100.0 * fit.amplitude_standard_errors),
-            (np.degrees(fit.phases_rad), np.degrees(fit.phase_standard_errors)),
-        ))  # fmt: skip
         settled = Estimate(1e3 * run.settled_s, 0.0, "ms")
         found = [
-            Finding.judged(self.name, name, "amplitude of a live weight", Estimate(*level, "%"), AMPLITUDE, ADVICE),
-            Finding.judged(self.name, name, "phase of a live weight", Estimate(*phase, "degrees"), PHASE, ADVICE),
+            self._limited(name, "amplitude of a live weight", "%", AMPLITUDE,
+                          100.0 * fit.amplitude_errors, 100.0 * fit.amplitude_standard_errors),
+            self._limited(name, "phase of a live weight", "degrees", PHASE,
+                          np.degrees(fit.phases_rad), np.degrees(fit.phase_standard_errors)),
             Finding.judged(self.name, name, "settling of a live weight", settled, SETTLED, ADVICE),
-        ]
+        ]  # fmt: skip
         fact |= {
             "works": all(finding.verdict != "fail" for finding in found),
             "weights": [[w.real, w.imag] for w in fit.weights.tolist()],
@@ -175,17 +173,27 @@ class Reweighting:
         }
         return found
 
+    def _limited(
+        self, name: str, quantity: str, unit: str, limit: float,
+        errors: NDArray[np.float64], standard_errors: NDArray[np.float64],
+    ) -> Finding:  # fmt: skip
+        """The weight that is farthest beyond doubt outside of the limit; if none is, the one that is known best."""
+        doubtless = np.abs(errors) - DOUBT * standard_errors
+        bad = bool(doubtless.max() > limit)
+        index = int(np.argmax(doubtless)) if bad else int(np.argmin(standard_errors))
+        estimate, allowed = Estimate(float(errors[index]), float(standard_errors[index]), unit), Limit(-limit, limit)
+        if bad:
+            return Finding(self.name, name, quantity, estimate, allowed, "fail", ADVICE)
+        if allowed.judge(estimate) == "pass":
+            return Finding(self.name, name, quantity, estimate, allowed)
+        advice = f"too weak for {limit:g} {unit} to be told: more transmit_gain_db or receive_gain_db, or less loss"
+        return Finding(self.name, name, quantity, estimate, allowed, "warn", advice)
+
 
 def _amplitude(known: Known, device: int) -> float:
     """The largest at which the transmitter is linear, where that has been measured."""
     measured: Sequence[Mapping[str, Any]] = known.get("power_sweep", {}).get("device", [])
     return float(measured[device].get("linear_amplitude", 1.0)) if device < len(measured) else 1.0
-
-
-def _worst(errors: NDArray[np.float64], standard_errors: NDArray[np.float64]) -> tuple[float, float]:
-    """The error that is most beyond doubt, and its standard error."""
-    index = int(np.argmax(np.abs(errors) - 1.96 * standard_errors))
-    return float(errors[index]), float(standard_errors[index])
 
 
 def _fit(

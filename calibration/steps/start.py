@@ -22,6 +22,7 @@ from radio.pictures import Picture
 from radio.pilot import saturated_fraction
 
 BEYOND = 1.5  # of the guard time that is listened to
+DOUBT = 3.0  # standard errors by which a start must be too late
 SPARE = 1.2  # over the latest start, in what is recommended
 
 
@@ -118,13 +119,14 @@ class Start:
             return [*findings, trouble(self.name, name, "lost")], fact
         lag = lateness(starts.lags_s, starts.lag_errors_s)
         latency = lateness(starts.latencies_s, starts.latency_errors_s)
-        own = Estimate(lag.latest_seen, float(np.max(starts.lag_errors_s)), "s")
-        advice = _advice(SPARE * lag.latest.value)
-        limit = Limit(high=guard_s)
+        own = _ms(Estimate(lag.latest_seen, float(np.max(starts.lag_errors_s)), "s"))
+        limit = Limit(high=1e3 * guard_s)
+        late = own.value - DOUBT * own.standard_error > 1e3 * guard_s
+        advice = _advice(SPARE * lag.latest.value) if late else ""
         findings += [
             Finding(self.name, name, "latency of a start", _ms(latency.mean)),
             Finding(self.name, name, "jitter of a start", _ms(latency.spread)),
-            Finding.judged(self.name, name, f"latest of {heard} starts", _ms(own), Limit(high=1e3 * guard_s), advice),
+            Finding(self.name, name, f"latest of {heard} starts", own, limit, "fail" if late else "pass", advice),
         ]
         fact |= {
             "latency_s": latency.mean.value,
@@ -135,7 +137,7 @@ class Start:
             "latest_s": lag.latest.value,
             "latest_error_s": lag.latest.standard_error,
             "starts": heard,
-            "enough": limit.judge(own) != "fail" and not starts.missing,
+            "enough": not late and not starts.missing,
         }
         return findings, fact
 

@@ -81,6 +81,7 @@ def test_benchmarks_of_the_model_run_quickly_and_name_their_rows(tmp_path: Path,
             {"rounds_per_s", "coherent_error", "energy_error", "rx_msps", "attribute_us"},
             marks=pytest.mark.libiio,
         ),
+        pytest.param("calibration", {"coverage", "interval_over_crb"}, marks=pytest.mark.libiio),
     ],
 )
 def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:

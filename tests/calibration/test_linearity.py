@@ -94,6 +94,18 @@ def test_attenuator_errors_are_found_through_the_compression_and_covered(point: 
     assert values.std() == pytest.approx(stated.mean(), rel=0.15) and covered.mean() > 0.92
 
 
+def test_an_image_on_its_way_through_the_amplifier_is_allowed_for() -> None:
+    """Tone and image through the simulators' amplifier, sample by sample."""
+    tone = np.exp(2j * np.pi * 9 * np.arange(256) / 256)
+    through = Amplifier(-4.0)
+    sent = [a * (tone + 0.05 * tone.conj()) for a in AMPLITUDES]
+    received = np.array([GAIN * abs(np.vdot(tone, through.amplify(one, 1.0))) / 256 for one in sent])
+    errors = np.full(AMPLITUDES.size, 1e-7)
+    allowed, ignored = (fit_curve(AMPLITUDES, received, errors, ripple).compression_dbfs for ripple in (0.05**2, 0.0))
+    assert allowed is not None and ignored is not None
+    assert abs(ignored.value + 4.0) > 0.005 and abs(allowed.value + 4.0) < 0.0005
+
+
 def test_what_says_nothing_of_the_attenuator_is_not_used() -> None:
     curve = fit_curve(AMPLITUDES, levels(1, curvature_of(-12.0)), np.full(AMPLITUDES.size, ERROR))
     assert attenuator_error(curve, 1.0, -1.0, float(curve.received(np.array([20.0]))[0]), ERROR) is None

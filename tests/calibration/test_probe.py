@@ -169,6 +169,14 @@ def test_interference_while_a_tone_is_on_is_named_and_still_read() -> None:
     assert trouble("step", "device-0", "interference").verdict == "warn"
 
 
+def test_a_silent_device_is_not_confused_with_what_was_there_before() -> None:
+    rig = quiet()
+    rig.medium.gains[0] = 0.0
+    probe = probe_for(rig)
+    rig.medium.interferers.append(Interferer(0.05, probe.cycles * 1e6 + 3e3))
+    assert listen(rig, 0, probe, floor_of(rig)).problem == "silent"
+
+
 def test_bursts_and_losses_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = quiet()
     floor, calls, heard = floor_of(rig), [], rig._hear

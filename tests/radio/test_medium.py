@@ -9,6 +9,7 @@ from radio.errors import InputError
 from radio.fading import Fading
 from radio.impairments import Impairments
 from radio.medium import Interferer, Medium
+from radio.tone import phasor
 
 IDEAL = Converter(None)
 
@@ -260,3 +261,21 @@ def test_an_amplifier_behind_the_attenuator_compresses(gain_db: float) -> None:
         air.weigh(0, 0.5)  # goes through the amplifier again
         heard = (air.capture(64, 0.0) * tone.conj()).mean() / air.gains[0]
         assert abs(heard) == pytest.approx(rapp(0.5 * amplitude * 10 ** (gain_db / 20), -4.0), rel=1e-9)
+
+
+def test_a_drifting_oscillator_takes_its_sampling_clock_along() -> None:
+    """One oscillator: a tone g above a carrier L is off by (L + g) / L of what the carrier is, after minutes as well."""
+    settings = Impairments(oscillator_ppm=5.0, drift_ppm_per_s=0.05)
+    air = Medium(
+        Fading(1, 2, "static"), 2, noise_variance=0.0, adc=Converter(None), dac=Converter(None), impairments=settings
+    )
+    n, tone = 1 << 15, 3277 / 16384
+    air.transmit(0, phasor(tone, 16384), True)
+    for seconds in (0.0, 100.0, 200.0):
+        air.wait(seconds)
+        middle = (air.clock + n / 2) / 1e6
+        turned = air.capture(n, 0.0) * phasor(-tone, n)
+        carrier = air.offsets_hz[0] + air.drifts_hz_per_s[0] * middle
+        halves = turned.reshape(2, -1) * phasor(-carrier * (915e6 + tone * 1e6) / 915e6 / 1e6, n).reshape(2, -1)
+        left = np.angle(halves[1].mean() / halves[0].mean()) / (np.pi * n / 1e6)
+        assert abs(left) < 2e-3  # against 0.2 to 2.4 Hz that the sampling clock makes of the tone

@@ -14,6 +14,7 @@ from calibration.finding import Estimate, Outcome
 from calibration.loopback_rig import LoopbackRig
 from calibration.steps.front_end import FrontEnd
 from radio.frontend import Mixer
+from radio.interference import Interferer
 from radio.profiles import PROFILES
 from radio.surroundings import from_profile
 
@@ -84,6 +85,15 @@ def test_silent_and_saturated_devices_are_named() -> None:
     rig = bench()
     rig.receiver.receive_gain_db += 14.0  # half the amplitude is no more than it bears
     assert verdicts(FrontEnd().run(rig, {})) <= {"pass", "warn"}
+
+
+def test_interference_is_named_and_mixers_are_still_judged() -> None:
+    rig = bench()
+    rig.medium.interferers.append(Interferer(0.05, -250e3))
+    outcome = FrontEnd().run(rig, {})
+    told = [one for one in outcome.findings if "interference" in one.quantity]
+    assert told and all(one.verdict == "warn" and one.advice for one in told)
+    assert all(fact["told_apart"] for fact in outcome.facts["device"])
 
 
 def test_the_amplitude_is_where_the_amplifier_is_straight() -> None:

@@ -13,6 +13,8 @@ import pytest
 from calibration.finding import Estimate
 from calibration.loopback_rig import LoopbackRig
 from calibration.steps.power_sweep import ATTENUATOR_DB, PowerSweep
+from radio.interference import Interferer
+from radio.profiles import PROFILES
 from radio.surroundings import from_profile
 
 
@@ -88,6 +90,15 @@ def test_a_silent_device_is_named() -> None:
     assert len(outcome.facts["device"]) == 2 and len(outcome.pictures) == 1
 
 
+def test_interference_is_named_and_the_sweep_goes_on() -> None:
+    rig = bench()
+    rig.medium.interferers.append(Interferer(0.05, -250e3))
+    outcome = PowerSweep().run(rig, {})
+    told = [one for one in outcome.findings if "interference" in one.quantity]
+    assert told and all(one.verdict == "warn" and one.advice for one in told)
+    assert all("gain_dbfs" in fact for fact in outcome.facts["device"])
+
+
 def test_automatic_gain_is_noticed() -> None:
     outcome = PowerSweep().run(bench(agc=True), {})
     assert any("off the curve" in one.quantity and one.advice for one in outcome.findings) or outcome.failed
@@ -112,7 +123,5 @@ def test_virtual_plutos(virtual: Callable[..., Any], clock: str) -> None:
 
 
 def replace_vices(**vices: Any) -> Any:
-    from radio.profiles import PROFILES
-
     place = PROFILES["pluto-bench"]
     return replace(place, impairments=replace(place.impairments, start_jitter_s=0.002, **vices))
