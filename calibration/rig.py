@@ -20,6 +20,7 @@ from radio.radio import Radio
 from radio.recorder import RecordingRadio
 from radio.recording import Recording
 
+PAUSE_S = 0.02  # after the receiver was tuned, or not read for a while: synthesisers settle, and its ring has run over
 MOST_RECORDED = 1 << 23  # samples of a step that are kept: 8 s at 1 MS/s, 134 MB of memory and 34 MB on disk
 
 

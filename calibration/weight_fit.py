@@ -25,7 +25,7 @@ class WeightFit:
     weights                          (J,) asked for
     found                            (J,) what they amounted to
     amplitude_errors, phases_rad     (J,) |found / asked| - 1 and its angle, with the standard errors of both
-    jump_rad, jump_error_rad         largest distance of a reference's phase from the parabola, and what noise makes of one
+    jump_rad, jump_error_rad         largest distance of a phase from the references' parabola, and what noise makes of one
     """
 
     weights: NDArray[np.complex128]
@@ -75,7 +75,11 @@ def fit_weights(
     around = 0.5 * (magnitudes[others - 1] + magnitudes[others + 1])
     levels = magnitudes[others] / np.abs(weights[others]) / around
     relative = standard_errors / magnitudes
-    level_errors = np.sqrt(relative[others] ** 2 + 0.25 * (relative[others - 1] ** 2 + relative[others + 1] ** 2))
+    level_errors = np.sqrt(
+        relative[others] ** 2
+        + 0.25 * (relative[others - 1] ** 2 + relative[others + 1] ** 2)
+        + _fading(magnitudes[references], relative[references])
+    )
     return WeightFit(
         weights=weights[others],
         found=weights[others] * levels * np.exp(1j * rest[others]),
@@ -83,9 +87,17 @@ def fit_weights(
         amplitude_standard_errors=level_errors,
         phases_rad=rest[others],
         phase_standard_errors=phase_standard_errors,
-        jump_rad=float(np.abs(rest[references]).max()),
+        jump_rad=float(np.abs(rest).max()),
         jump_error_rad=noise,
     )
+
+
+def _fading(levels: NDArray[np.float64], relative_errors: NDArray[np.float64]) -> float:
+    """Relative variance of what lies between two references, by how far each is from the middle of its neighbours, beyond
+    what noise makes of that. A smooth change at twice the distance is four times as large; one without memory, twice."""
+    off = (levels[1:-1] - 0.5 * (levels[:-2] + levels[2:])) / levels[1:-1]
+    noise = relative_errors[1:-1] ** 2 + 0.25 * (relative_errors[:-2] ** 2 + relative_errors[2:] ** 2)
+    return 0.5 * max(0.0, float(np.mean(off**2 - noise)))
 
 
 def settling(

@@ -190,7 +190,7 @@ def _pictures(names: Sequence[str], fits: Sequence[CarrierFit | None]) -> tuple[
     if not shown:
         return ()
     offsets = [fit.offset_hz for _, fit in shown]
-    title = f"Carriers: {min(offsets):+.4g} to {max(offsets):+.4g} Hz from the receiver's."
+    title = f"Carriers: {min(offsets):+,.1f} to {max(offsets):+,.1f} Hz from the receiver's.".replace("-", "\u2212")
 
     def draw(axes: Axes) -> None:
         for index, (name, fit) in enumerate(shown[:MOST_COLOURS]):

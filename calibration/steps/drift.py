@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from calibration.allan import Allan, allan
@@ -130,7 +131,7 @@ class Drift:
         whole = slope(t, y)
         first, last = slope(t[:third], y[:third]), slope(t[-third:], y[-third:])
         most = MOST_DRIFT_PPM_PER_S * 1e-6 * rig.lo_hz
-        advice = _warm_up(first, last, float(t[-1] - t[0]), most)
+        advice = _warm_up(first, last, float(t[-third:].mean() - t[:third].mean()), most)
         now = Finding.judged(self.name, name, "drift at the end", Estimate(*last, "Hz/s"), Limit(-most, most), advice)
         findings = [
             Finding(self.name, name, "drift over all", Estimate(*whole, "Hz/s")),
@@ -189,16 +190,16 @@ class Drift:
 
 def _slower(first: tuple[float, float], last: tuple[float, float]) -> bool:
     """Whether the drift has clearly become less from the first third of the time to the last."""
-    return abs(first[0]) - abs(last[0]) > 3.0 * math.hypot(first[1], last[1]) and abs(first[0]) > 2.0 * abs(last[0])
+    return abs(first[0]) - abs(last[0]) > 3.0 * math.hypot(first[1], last[1]) and abs(first[0]) > 1.5 * abs(last[0])
 
 
-def _warm_up(first: tuple[float, float], last: tuple[float, float], span_s: float, most: float) -> str:
-    """A crystal that approaches its temperature drifts exponentially less: its thirds tell the time constant."""
+def _warm_up(first: tuple[float, float], last: tuple[float, float], apart_s: float, most: float) -> str:
+    """A crystal that approaches its temperature drifts exponentially less: two slopes `apart_s` apart tell how soon."""
     if not _slower(first, last):
         if abs(last[0]) <= most:
             return "look longer (--steps drift), so that the interval gets narrower"
         return "the drift does not become less: keep draughts, sun and fans off the radios, and check their supply"
-    constant_s = 2.0 / 3.0 * span_s / math.log(abs(first[0]) / max(abs(last[0]), last[1], 1e-12))
+    constant_s = apart_s / math.log(abs(first[0]) / max(abs(last[0]), last[1], 1e-12))
     if abs(last[0]) <= most:
         return f"it is still warming up, with a time constant of about {constant_s / 60.0:.2g} minutes; the drift is small enough"
     left_s = constant_s * math.log(abs(last[0]) / most)
@@ -219,7 +220,8 @@ def _pictures(names: Sequence[str], watches: Sequence[_Watch], deviations: Mappi
     if not shown:
         return ()
     ranges = [float(np.nanmax(w.offsets_hz) - np.nanmin(w.offsets_hz)) for _, w in shown]
-    title = f"Carriers over time: the liveliest moves by {max(ranges):.3g} Hz."
+    liveliest = f"{max(ranges):,.0f}" if max(ranges) >= 100.0 else f"{max(ranges):.3g}"
+    title = f"Carriers over time: the liveliest moves by {liveliest} Hz."
 
     def draw(axes: Axes) -> None:
         for index, (name, watch) in enumerate(shown):
@@ -245,6 +247,10 @@ def _deviations(deviations: Mapping[str, Allan]) -> Picture:
                           color=SERIES[index], label=name.split(" ")[0])  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\u2212")))
+            axis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="averaging time (s)", ylabel="Allan deviation")
         axes.legend(loc="best", ncols=2)
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from calibration.finding import Estimate, Finding, Limit, Outcome
 from calibration.probe import trouble
 from calibration.reception import whole
-from calibration.rig import Rig
+from calibration.rig import PAUSE_S, Rig
 from calibration.spectrum import POINTS, Line, Spectrum, observe
 from calibration.step import Known
 from radio.errors import InputError
@@ -68,12 +68,14 @@ class Environment:
                 except InputError as error:  # beyond what the unit can be tuned to
                     rig.say(f"{lo_hz / 1e6:g} MHz is left out: {error}")
                     continue
+                rig.wait(PAUSE_S)
                 samples = whole(lambda: rig.idle(self.samples // 4))
                 if samples is not None:
                     found[lo_hz] = observe(samples, rig.rate_sps)
         finally:
             if rig.lo_hz != home:
                 rig.receiver.lo_hz = home
+                rig.wait(PAUSE_S)
         return found
 
     def _floor(self, here: Spectrum) -> Finding:
@@ -198,8 +200,10 @@ def _pictures(spectra: dict[float, Spectrum], lo_hz: float, best_hz: float) -> l
     def draw(axes: Axes) -> None:
         axes.plot(here.frequency_hz / 1e3, dbfs(here.power), color=BLUE, linewidth=0.9)
         axes.axhline(floor, color=INK, linewidth=0.8, linestyle="--", label="noise floor")
-        for line in here.lines[:5]:
-            axes.axvspan((line.low_hz - 2e3) / 1e3, (line.high_hz + 2e3) / 1e3, color=ORANGE, alpha=0.25, linewidth=0)
+        for index, line in enumerate(here.lines[:5]):
+            near = (here.frequency_hz >= line.low_hz - 1e3) & (here.frequency_hz <= line.high_hz + 1e3)
+            peak = float(dbfs(here.power[near].max(keepdims=True))[0])
+            axes.plot(line.middle_hz / 1e3, peak, "o", color=ORANGE, label=None if index else "somebody else's")
         axes.set_xlim(here.frequency_hz[0] / 1e3, here.frequency_hz[-1] / 1e3)
         axes.set(xlabel="offset from the LO (kHz)", ylabel="power density (dBFS per rate)")
         axes.legend(loc="upper right")
@@ -229,7 +233,7 @@ def _channels(spectra: dict[float, Spectrum], lo_hz: float, best_hz: float) -> P
         axes.plot(places, totals, "o", color=ORANGE, label="all that is heard")
         axes.plot(places, floors, "_", color=BLUE, markersize=14, markeredgewidth=2, label="noise floor")
         axes.axvline(float(np.flatnonzero(los == lo_hz)[0]), color=MUTED, linewidth=0.8, linestyle=":")
-        axes.set_xticks(places, names, rotation=30)
+        axes.set_xticks(places, names, fontsize=7)
         axes.set(xlabel="LO (MHz); dotted: the present one", ylabel="power (dBFS)")
         axes.margins(x=0.05, y=0.2)
         axes.legend(loc="best")

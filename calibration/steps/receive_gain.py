@@ -138,9 +138,7 @@ class ReceiveGain:
 
     def _judged(self, total: Estimate, peak_db: float, present_db: float, best_db: float, wanted_db: float) -> Finding:
         if best_db == wanted_db:
-            advice = (
-                f"set receive_gain_db = {best_db:g} (now {present_db:g}): the largest peak then is {TARGET_DBFS:g} dBFS"
-            )
+            advice = f"set receive_gain_db = {best_db:g} (now {present_db:.4g}): the largest peak then is {TARGET_DBFS:g} dBFS"
         elif wanted_db < best_db:
             excess = best_db - wanted_db
             advice = f"the unit's least gain, {best_db:g} dB, is {excess:g} dB too much: attenuators, or less transmit_gain_db"
@@ -171,8 +169,10 @@ def _nearest(rig: Rig, wanted_db: float, present_db: float) -> float:
 def _picture(
     names: Sequence[str], levels: Sequence[float], peak_db: float, present_db: float, best_db: float
 ) -> Picture:
-    title = f"All devices in phase would peak at {peak_db:.1f}\u00a0dBFS at a gain of {present_db:g}\u00a0dB.".replace(
-        "-", "\u2212"
+    title = (
+        f"All devices in phase would peak at {peak_db:.1f}\u00a0dBFS at a gain of {present_db:.4g}\u00a0dB.".replace(
+            "-", "\u2212"
+        )
     )
 
     def draw(axes: Axes) -> None:

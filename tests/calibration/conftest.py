@@ -41,11 +41,11 @@ def virtual() -> Iterator[Callable[..., tuple[Rig, Plutos]]]:
             said: str = "",
             seed: int = 5,
             profile: str | Profile = "pluto-bench",
+            realtime: bool = False,
             **changes: Any,
         ) -> Any:
-            plutos = stack.enter_context(
-                serve(count, profile=profile, clock=clock, seed=seed, host="127.0.0.1", port=0)
-            )
+            served = serve(count, profile=profile, clock=clock, seed=seed, realtime=realtime, host="127.0.0.1", port=0)
+            plutos = stack.enter_context(served)
             opened = stack.enter_context(open_station(station_file(plutos, clock=said or clock, **changes)))
             return station_rig(opened), plutos
 

@@ -59,3 +59,10 @@ def test_a_wait_with_a_tone_on_the_air_loses_count_but_no_samples(virtual: Calla
         later = rig.more(2048)
     assert np.isfinite(first).all() and np.isfinite(later).all()
     assert np.abs(later).mean() == pytest.approx(np.abs(first).mean(), rel=0.02)
+
+
+def test_units_in_real_time_are_waited_for(virtual: Callable[..., Any]) -> None:
+    rig, plutos = virtual(2, realtime=True)
+    before = plutos.units[0].clock.now
+    rig.wait(0.05)
+    assert plutos.units[0].clock.now - before >= 0.05

@@ -30,7 +30,7 @@ def test_intervals_cover() -> None:
         fit = fit_weights(*readings(seed, 3e-4))
         levels += int((np.abs(fit.amplitude_errors - 0.01) <= 1.96 * fit.amplitude_standard_errors).sum())
         phases += int((np.abs(fit.phases_rad - 0.02) <= 1.96 * fit.phase_standard_errors).sum())
-        assert fit.jump_rad < 5 * fit.jump_error_rad
+        assert fit.jump_rad < np.radians(10)
     assert min(levels, phases) >= 920
 
 
@@ -39,8 +39,19 @@ def test_errors_are_near_those_of_the_weights_own_readings() -> None:
     amplitudes, times, asked, each, phase = readings(1, 3e-4)
     fit = fit_weights(amplitudes, times, asked, each, phase)
     own = 3e-4 / (0.3 * np.abs(fit.weights))
-    assert np.allclose(fit.amplitude_standard_errors, np.sqrt(own**2 + 0.5 * 1e-3**2), rtol=0.05)
+    assert np.allclose(fit.amplitude_standard_errors, np.sqrt(own**2 + 0.5 * 1e-3**2), rtol=0.12)
     assert (fit.phase_standard_errors < 1.3 * np.hypot(own, 1e-3)).all()
+
+
+def test_a_channel_that_moves_widens_the_interval() -> None:
+    """By 1 % rms from reading to reading, without memory: the noise's own share is a tenth of that."""
+    hits = 0
+    for seed in range(200):
+        amplitudes, times, asked, each, phase = readings(seed, 3e-4)
+        moved = amplitudes * (1 + 0.01 * np.random.default_rng(seed + 999).standard_normal(times.size))
+        fit = fit_weights(moved, times, asked, each, phase)
+        hits += int((np.abs(fit.amplitude_errors - 0.01) <= 3.0 * fit.amplitude_standard_errors).sum())
+    assert hits >= 900
 
 
 def test_a_tone_that_starts_anew_is_found_out() -> None:
@@ -48,8 +59,8 @@ def test_a_tone_that_starts_anew_is_found_out() -> None:
     for seed in range(50):
         amplitudes, times, asked, each, phase = readings(seed, 3e-4)
         turned = amplitudes * np.exp(2j * np.pi * np.random.default_rng(seed).random(amplitudes.size))
-        found += fit_weights(turned, times, asked, each, phase).jump_rad > np.radians(10)
-    assert found >= 48
+        found += fit_weights(turned, times, asked, each, phase).jump_rad > np.radians(45)
+    assert found == 50
 
 
 @pytest.mark.parametrize("late", [0, 1000, 3000])

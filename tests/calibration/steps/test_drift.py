@@ -30,26 +30,20 @@ def test_a_steady_drift_is_covered_and_takes_the_time_it_says() -> None:
     assert "offsets_hz_0" in outcome.series and len(outcome.pictures) == 2
 
 
-def test_a_warming_crystal_is_told_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """f = A exp(-t / T) drifts by A / T exp(-t / T): with a limit of 91.5 Hz/s and 3 times that now, it takes T ln 3."""
+def test_a_warming_crystal_is_told_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It drifts by A exp(-t / T). With T = 60 s and A = 700 Hz/s the last third of a minute, about 52 s, has 294 Hz/s, and
+    0.1 ppm/s, 91.5 Hz/s, are reached after another T ln(294 / 91.5) = 70 s."""
     rig = LoopbackRig(from_profile("pluto-bench", 1, 3, shared_clock=True), shared_clock=False)
-    medium = rig.medium
-    rate, constant = 3000.0, 40.0  # Hz/s at first
-    capture = medium.capture
+    medium, capture = rig.medium, rig.medium.capture
 
     def warming(n: int, gain_db: float) -> np.ndarray:
-        medium.offsets_hz[0] = 0.0
-        t = (medium.clock + n / 2) / 1e6
-        offset = rate * constant * (1 - np.exp(-t / constant))
-        while abs(offset) > 20e3:  # within the search
-            offset -= np.sign(offset) * 20e3
-        medium.offsets_hz[0] = offset
+        medium.offsets_hz[0] = 700.0 * 60.0 * (1 - np.exp(-(medium.clock + n / 2) / 60e6)) - 2e4
         return capture(n, gain_db)
 
     monkeypatch.setattr(medium, "capture", warming)
-    monkeypatch.setattr(rig, "offset_max_hz", 45e3)
-    outcome = SHORT.run(rig, {})
-    assert [f.verdict for f in outcome.findings if f.quantity == "drift at the end"] == ["fail"]
+    (now,) = [f for f in SHORT.run(rig, {}).findings if f.quantity == "drift at the end"]
+    assert now.verdict == "fail" and now.estimate.value == pytest.approx(294, rel=0.02)
+    assert "warming up: wait about 1.2 minutes" in now.advice
 
 
 def test_wrong_conditions_are_findings() -> None:

@@ -80,7 +80,7 @@ def test_weights_of_a_weak_device_are_not_held_against_it() -> None:
     rig = LoopbackRig(from_profile("textbook", 1, 5))
     outcome = Reweighting().run(rig, {})
     assert not outcome.failed and outcome.facts["works"]
-    assert all("too weak" in f.advice for f in outcome.findings if f.verdict == "warn")
+    assert all("not known well enough" in f.advice for f in outcome.findings if f.verdict == "warn")
 
 
 def test_a_compressing_transmitter_is_driven_within_its_linear_range() -> None:
