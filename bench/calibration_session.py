@@ -37,7 +37,7 @@ from radio.surroundings import Surroundings
 
 SEED = 88
 STATIONS = 60
-JUDGED = Sweep(16384, 4096, 10, 12)  # of each mode, to tell which is better
+JUDGED = Sweep(16384, 4096, 16, 3)  # of each mode, to tell which is better; a run has one or a few sums a round
 FIVE = 5
 RUNS = (  # the experiment's air, and what the run sends: 8 numbers a round
     {"radio.profile": "pluto-bench", "radio.shared_clock": True},

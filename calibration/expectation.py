@@ -20,7 +20,7 @@ class Measured:
     window, pilots    samples of them
     closed            the closed form at these
     extra             what was measured beyond it (`calibration.prediction.unexplained`)
-    mse, mse_error    measured, and its standard error
+    mse, mse_error    measured, as the closed form has it for uniform payloads, and its standard error
     power             (K,) mean |h_k|^2; 0: never heard
     spread_db         rms of the gains from round to round
     relative          (K,) relative variance of the gains' estimates by the pilots' noise; NaN: never heard
@@ -57,7 +57,8 @@ def measured(facts: dict[str, Any] | Any, mode: str) -> Measured | None:
     if not one.get("works") or "closed" not in one:
         return None
     closed, devices = SumError(**one["closed"]), float(one["devices"])
-    mse, error = float(one["mse"]), float(one["mse_standard_error"])
+    predicted = closed.of(devices)
+    mse, error = predicted * float(one["over_predicted"]), predicted * float(one["over_predicted_standard_error"])
     return Measured(
         devices,
         int(one["window"]),

@@ -37,6 +37,14 @@ class SumError:
     def times(self, factor: float) -> SumError:
         return SumError(self.noise * factor, self.size * factor, self.cross * factor, self.payload * factor)
 
+    def given(self, payloads: Floats) -> Floats:
+        """(P,) for payloads (n, P) that are known, in peaks; where energies add, those of one sign share a slot and interfere."""
+        n = payloads.shape[0]
+        square = (payloads**2).sum(axis=0)
+        together = np.maximum(payloads, 0.0).sum(axis=0) ** 2 + np.minimum(payloads, 0.0).sum(axis=0) ** 2 - square
+        cross = 2.0 * self.cross / (1.0 - 1.0 / n) * together if n > 1 else 0.0
+        return np.asarray(self.noise + self.size * np.abs(payloads).sum(axis=0) + cross + self.payload * square)
+
     def longer(self, window: float, pilots: float = 1.0) -> SumError:
         """With windows and pilots longer by these factors: what chance does in a window falls with its length."""
         return SumError(self.noise / window, self.size / window, self.cross / window, self.payload / pilots)

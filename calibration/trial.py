@@ -31,6 +31,7 @@ class Trial:
     sweep: Sweep
     devices: int
     states: list[ChannelState] = field(default_factory=list)
+    payloads: list[NDArray[np.float64]] = field(default_factory=list)  # (n, scalars) each, of those who took part
     truth: list[NDArray[np.float64]] = field(default_factory=list)
     total: list[NDArray[np.float64]] = field(default_factory=list)
     active: list[NDArray[np.bool_]] = field(default_factory=list)  # (K,) each
@@ -47,11 +48,11 @@ class Trial:
 
     def mse(self) -> tuple[float, float]:
         """Mean squared error and its standard error; rounds are independent, sums of one round share its pilots."""
-        return _mean((self.errors() ** 2).mean(axis=1))
+        return mean_of_rounds((self.errors() ** 2).mean(axis=1))
 
     def bias(self) -> tuple[float, float]:
         """Mean error, and its standard error."""
-        return _mean(self.errors().mean(axis=1))
+        return mean_of_rounds(self.errors().mean(axis=1))
 
     def slope(self) -> tuple[float, float]:
         """What a unit of the true sum is received as, and its standard error."""
@@ -59,14 +60,14 @@ class Trial:
         power = float((truth**2).sum())
         slope = float((truth * total).sum()) / power
         each = (truth * (total - slope * truth)).sum(axis=1)
-        return slope, _mean(each)[1] * each.size / power
+        return slope, mean_of_rounds(each)[1] * each.size / power
 
     def nmse_db(self) -> float:
         error = float((self.errors() ** 2).sum())
         return 10.0 * math.log10(error / float((np.array(self.truth) ** 2).sum())) if error > 0.0 else -math.inf
 
 
-def _mean(each: NDArray[np.float64]) -> tuple[float, float]:
+def mean_of_rounds(each: NDArray[np.float64]) -> tuple[float, float]:
     """Mean of independent values and its standard error, widened so that 1.96 of them are Student's 95 % interval."""
     n = each.size
     if n < 2:

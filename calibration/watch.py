@@ -163,11 +163,7 @@ class WatchedAir:
         found = float(received.total[-1]) / peak
         score = math.nan
         if self._expected is not None:
-            sizes = np.abs(public[active, 0]) / peak
-            expected = self._expected
-            # Of the payloads that were sent; the cross terms as if their signs were not known.
-            mse = expected.noise + expected.size * sizes.sum() + expected.cross * sizes.sum() ** 2
-            score = (found - sent) / math.sqrt(mse + expected.payload * float((sizes**2).sum()))
+            score = (found - sent) / math.sqrt(float(self._expected.given(public[active] / peak)[0]))
             self._scores.append(score)
         noise_db = 10.0 * math.log10(max(self._state.noise_variance, 1e-30))
         gain_db = 0.0

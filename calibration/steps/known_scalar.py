@@ -15,7 +15,7 @@ from calibration.finding import Estimate, Finding, Limit, Outcome, Verdict
 from calibration.prediction import FORMS, mean_of
 from calibration.rig import Rig
 from calibration.step import Known
-from calibration.trial import Sweep, Trial
+from calibration.trial import Sweep, Trial, mean_of_rounds
 from calibration.trial_pictures import pictures
 from radio.air import Air
 from radio.cell import SampledMode
@@ -102,6 +102,7 @@ def _round(air: Air, mode: SampledMode, t: int, trial: Trial, seed: int) -> None
         )
     trial.states.append(state)
     trial.active.append(plan.active)
+    trial.payloads.append(payloads[plan.active])
     trial.truth.append(air.mode.outcome(payloads[plan.active]))
     trial.total.append(received.total)
 
@@ -149,6 +150,10 @@ def facts_of(mode: SampledMode, trial: Trial) -> dict[str, Any]:
             for p, v, active, state in zip(power, relative, trial.active, trial.states, strict=True)
         ]
         closed = mean_of(forms)
+        # Each sum against what its own payloads let expect: their sizes are no part of the chance.
+        given = np.array([form.given(sent) for form, sent in zip(forms, trial.payloads, strict=True)])
+        ratio, ratio_error = mean_of_rounds((trial.errors() ** 2 / given).mean(axis=1))
+        found |= {"over_predicted": ratio, "over_predicted_standard_error": ratio_error}
         found |= {"predicted": closed.of(found["devices"]), "closed": asdict(closed)}
     return found
 

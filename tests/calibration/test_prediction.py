@@ -22,7 +22,13 @@ def test_energy_error_is_that_of_simulated_energies() -> None:
         noise = np.sqrt(NOISE / 2) * rng.standard_normal((rounds, window // 2, 2)) @ [1, 1j]
         energies.append(np.mean(np.abs((np.sqrt(rho * part)[:, :, None] * waves).sum(axis=1) + noise) ** 2, axis=1))
     errors = (energies[0] - energies[1]) / rho - x.sum(axis=1)
-    assert energy_error(POWER, np.zeros(3), NOISE, window).of(3) == pytest.approx(float(np.mean(errors**2)), rel=0.05)
+    form = energy_error(POWER, np.zeros(3), NOISE, window)
+    assert form.of(3) == pytest.approx(float(np.mean(errors**2)), rel=0.05)
+    given = form.given(x.T)
+    assert form.of(3) == pytest.approx(float(given.mean()), rel=0.05)
+    assert np.mean(errors**2 / given) == pytest.approx(1.0, rel=0.03)
+    agree = np.all(x > 0, axis=1) | np.all(x < 0, axis=1)  # all in one slot
+    assert np.mean(errors[agree] ** 2 / given[agree]) == pytest.approx(1.0, rel=0.06)
 
 
 def test_coherent_error_is_that_of_simulated_projections() -> None:

@@ -21,6 +21,7 @@ def facts(mode: str, noise: float, extra: float = 0.0, **changes: Any) -> dict[s
     mse = closed.of(3) + extra
     return {
         "window": 4096, "pilot_window": 4096, "works": True, "reasons": [], "mse": mse, "mse_standard_error": 0.05 * mse,
+        "over_predicted": mse / closed.of(3), "over_predicted_standard_error": 0.05 * mse / closed.of(3),
         "predicted": closed.of(3), "closed": asdict(closed), "power": POWER, "power_spread_db": 0.1,
         "relative_variance": RELATIVE, "devices": 3.0, "noise_variance": noise,
     } | changes  # fmt: skip
@@ -69,7 +70,9 @@ def test_what_moves_is_no_matter_of_windows_and_goes_to_the_csi() -> None:
 def test_a_device_that_costs_more_than_it_brings_is_left_out() -> None:
     power = np.array([1e-6, 0.02, 0.04])
     closed = FORMS["coherent"](power, RELATIVE, 0.1, 4096)
-    weak = facts("coherent", 0.1, power=power, closed=asdict(closed), mse=closed.of(3), mse_standard_error=0.1)
+    weak = facts(
+        "coherent", 0.1, power=power, closed=asdict(closed), over_predicted=1.0, over_predicted_standard_error=0.1
+    )
     advised = recommend({"known_scalar": {"coherent": weak}}, 0.0)
     assert advised is not None and (power / power.mean() >= advised.truncation).sum() == 2
     fair = recommend({"known_scalar": {"coherent": facts("coherent", 0.1)}}, 0.0)

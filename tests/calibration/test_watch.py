@@ -50,7 +50,7 @@ class Steady:
 def profile(error: float = 0.01) -> Profile:
     """That expects `error` payload peaks, noise of 1e-4 and gains of 0.1."""
     known = {
-        "window": 64, "pilot_window": 64, "works": True, "mse": error**2, "mse_standard_error": error**2,
+        "window": 64, "pilot_window": 64, "works": True, "over_predicted": 1.0, "over_predicted_standard_error": 1.0,
         "closed": {"noise": error**2, "size": 0.0, "cross": 0.0, "payload": 0.0}, "power": [0.01] * K,
         "power_spread_db": 0.0, "relative_variance": [0.0] * K, "devices": 3.0, "noise_variance": 1e-4,
     }  # fmt: skip

@@ -27,7 +27,7 @@ def experiment(**radio: Any) -> Experiment:
 
 def profile(of: Experiment, **facts: Any) -> Profile:
     known = {
-        "window": 4096, "pilot_window": 1024, "works": True, "mse": 0.01, "mse_standard_error": 1.0,
+        "window": 4096, "pilot_window": 1024, "works": True, "over_predicted": 1.0, "over_predicted_standard_error": 1.0,
         "closed": {"noise": NOISE, "size": 0.0, "cross": CROSS, "payload": 0.0}, "power": [1.0, 2.0, 3.0],
         "power_spread_db": 0.0, "relative_variance": [0.0] * 3, "devices": 3.0, "noise_variance": 1e-4,
     } | facts  # fmt: skip
