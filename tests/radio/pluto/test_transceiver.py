@@ -150,6 +150,14 @@ def test_weights_live_and_by_handing_over_again(radio: PlutoRadio, plutos: Pluto
     assert radio.weighs_live == live
 
 
+def test_samples_that_are_lost_disprove_nothing(radio: PlutoRadio, plutos: Plutos) -> None:
+    """As where other radios of the bench are opened meanwhile."""
+    with plutos.lock:
+        for capture in range(10, 60, 10):
+            plutos.units[0].faults.arm(parse_fault(f"0:gap@capture={capture}"))
+    assert prove_weight(radio)
+
+
 def test_a_weight_is_limited_at_full_scale(radio: PlutoRadio, plutos: Plutos) -> None:
     assert prove_weight(radio)
     with radio.digital_loopback():
