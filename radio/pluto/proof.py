@@ -11,6 +11,8 @@ from radio.pluto.driver import PlutoError
 from radio.pluto.transceiver import START_LAG_S, PlutoRadio
 from radio.pluto.weight import PROOF, measure_weights, probe_wave
 
+TRIES = 10  # a reception that has lost samples proves nothing
+
 
 def await_wave(radio: PlutoRadio, wave: NDArray[np.complex128]) -> None:
     """Receive until the cyclic `wave`, in loopback, has begun. Raises PlutoError if it does not.
@@ -48,7 +50,11 @@ def prove_weight(radio: PlutoRadio) -> bool:
     """Whether this unit weighs live; from now on it does, or not."""
     radio.weighs_live = True
     try:
-        radio.weighs_live = proved(weights_found(radio))
+        for _ in range(TRIES):
+            found = weights_found(radio)
+            if all(np.isfinite(value) for _, value in found):
+                break
+        radio.weighs_live = proved(found)
     except BaseException:
         radio.weighs_live = False
         raise

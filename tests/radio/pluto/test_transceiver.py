@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from radio.emulator.faults import parse_fault
 from radio.emulator.server import Plutos
+from radio.pluto import proof
 from radio.pluto.driver import ConnectionLost, PlutoError
 from radio.pluto.permit import PermitError, TransmitPermit
 from radio.pluto.proof import await_wave, prove_weight
@@ -148,6 +150,19 @@ def test_weights_live_and_by_handing_over_again(radio: PlutoRadio, plutos: Pluto
     for wanted, value in found:
         assert abs(value - wanted) < 2e-3
     assert radio.weighs_live == live
+
+
+def test_samples_that_are_lost_disprove_nothing(radio: PlutoRadio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where other radios of the bench are opened meanwhile."""
+    heard: list[complex] = []
+
+    def lossy(*settings: Any) -> list[tuple[complex, complex]]:
+        found = measure_weights(*settings)
+        heard.append(found[0][1])
+        return found if len(heard) > 2 else [(wanted, complex(np.nan, np.nan)) for wanted, _ in found]
+
+    monkeypatch.setattr(proof, "measure_weights", lossy)
+    assert prove_weight(radio) and len(heard) == 3
 
 
 def test_a_weight_is_limited_at_full_scale(radio: PlutoRadio, plutos: Plutos) -> None:
