@@ -167,6 +167,7 @@ class Execution:
 
                     def after(slot: Slot) -> None:
                         nonlocal last
+                        history.forget()
                         now = time.monotonic()
                         told = slot if self.truths else replace(slot, truth=None)
                         diagnostics.write(told, now - last, self._temperatures())

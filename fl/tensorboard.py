@@ -42,11 +42,11 @@ class Board:
         self._events.add_scalar("air/erased", int(received.erased), slot.slot)
         if received.erased:
             return
-        self._add("air/full-scale SNR dB", np.mean(received.snr_db), slot)
-        self._add("air/devices", active.sum(), slot)
-        self._add("air/samples clipped", received.clipped.sum(), slot)
+        self._add("air/full-scale SNR dB", float(np.mean(received.snr_db)), slot)
+        self._add("air/devices", int(active.sum()), slot)
+        self._add("air/samples clipped", int(received.clipped.sum()), slot)
         if slot.truth is not None:
-            error = np.sqrt(np.mean((received.total - slot.truth.total) ** 2))
+            error = float(np.sqrt(np.mean((received.total - slot.truth.total) ** 2)))
             self._add("air/error of the sum", error, slot)
 
     def evaluated(self, rounds: int, loss: float, accuracy: float, epsilon: float | None) -> None:
