@@ -1,6 +1,7 @@
 """What a lab survives: kills, nonsense on the wire, links that break, and power cuts; and what its control plane costs.
 
-    python -m bench.chaos [--quick] [--json FILE] [--kills 200] [--messages 1000000] [--cuts 1000] [--partition 30]
+    python -m bench.chaos [--quick] [--json FILE] [--kills 200] [--messages 1000000] [--cuts 1000]
+                          [--partition 30] [--overhead | --long ROUNDS]
 
 `kills` of a server and two devices on a toy model, at every named write, send and arm (`bench.seams`) and at random;
 `digest_mismatches` counts replicas, logs and final weights that are not those of the journal, `lost_commits` entries that a
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=200, help="random ones, besides those at named seams")
+    parser.add_argument("--overhead", action="store_true", help="only what a round costs, on a machine that is quiet")
     parser.add_argument(
         "--long", type=int, default=0, metavar="ROUNDS", help="only so many rounds, and what they leave behind"
     )
@@ -118,15 +120,18 @@ def main() -> None:
 
         if arguments.long:
             files = [toy(arguments.long), toy(max(1, arguments.long // LAB_SHARE))]
+        elif quick:
+            files = [toy(20)]
         else:
-            files = [toy(20)] if quick else [toy(200, parameters="*"), toy(500), toy(500, 5)]
+            files = [toy(500), toy(500, 5), *([] if arguments.overhead else [toy(200, parameters="*")])]
         with Forks(files) as forks:
             if arguments.long:
                 rows = long(forks, *files, folder)
             else:
-                rows = kills(forks, files[0], folder, 2 if quick else arguments.kills, () if quick else SEAMS)
-                rows += [overhead(forks, file, folder) for file in (files if quick else files[1:])]
-    if not arguments.long:
+                rows = [overhead(forks, file, folder) for file in files[:2]]
+                if not arguments.overhead:
+                    rows += kills(forks, files[-1], folder, 2 if quick else arguments.kills, () if quick else SEAMS)
+    if not (arguments.long or arguments.overhead):
         rows += wire(10_000 if quick else arguments.messages)
         rows += link(20, 1.0) if quick else link(1000, arguments.partition)
         rows += disk(100 if quick else arguments.cuts)

@@ -204,6 +204,7 @@ class Run(_Section):
     evaluate_examples: Count = 500  # held-out examples at intervals; the last evaluation uses all of them
     threads: Annotated[int, Field(ge=1)] | None = None
     record_every: Annotated[int, Field(ge=0)] = 0  # record what the receiver heard in slots 0, N, 2 N, ...; 0: nothing
+    tensorboard: bool = False  # write the run's numbers as TensorBoard events too; needs the extra `tensorboard`
     first_order: bool = False  # also train the same model with first-order AdamW, as a yardstick
 
 

@@ -17,7 +17,7 @@ FORMAT = 2
 
 @dataclass
 class History:
-    """What a journal says has happened."""
+    """What a journal says has happened.  `updates` and `received` are all, or those since `forget`."""
 
     header: Record
     model: Record | None = None
@@ -57,6 +57,11 @@ class History:
             raise InputError(f"the journal has a record of unknown type {kind!r}; it was written by another version")
         if "slot" in record:
             self.slots.add(record["slot"])
+
+    def forget(self) -> None:
+        """Let go of what a process needs only to catch up: it would grow with every round."""
+        self.updates.clear()
+        self.received.clear()
 
 
 def _update(record: Record, previous: RoundUpdate | None) -> RoundUpdate:

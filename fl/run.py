@@ -29,6 +29,7 @@ from fl.station import open_air as open_station_air
 from fl.station_air import RadioStop
 from fl.station_log import StationLog
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
+from fl.tensorboard import Board
 from privacy.record_log import read_records
 from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.station import load_station
@@ -144,6 +145,7 @@ class Execution:
         self.ledgers = session.ledgers_of(self.devices)
         self.limits = limits_of(self.experiment, self.guarantee)
         self.partial: dict[str, Any] = folder.summary or {}
+        self.board: Board | None = None
         self.truths = self.public  # whether diagnostics may hold sums before noise; nobody keeps those of private data
         # what earlier processes spent on this run's rounds; a killed one has left no summary, but its slots' times
         self.previous_train_s = sum(line["seconds"] for line in read_diagnostics(folder.path))
@@ -194,6 +196,8 @@ class Execution:
         try:
             every = self.experiment.run.record_every
             recordings = Recordings(self.folder.path, every, self._radio_settings()) if every else None
+            if self.experiment.run.tensorboard:
+                self.board = Board(self.folder.path, self.journal.history.rounds)
             over: BudgetError | StoppedEarly | None = None
             with ExitStack() as leaving:
                 # Radios first: a new run whose radios are missing has not begun, and leaves no folder.
@@ -213,6 +217,7 @@ class Execution:
 
                     def after(slot: Slot) -> None:
                         nonlocal last
+                        history.forget()
                         now = time.monotonic()
                         check = air.take() if isinstance(air, WatchedAir) else None
                         told = slot if self.truths else replace(slot, truth=None)
@@ -221,6 +226,8 @@ class Execution:
                         )
                         if recordings is not None:
                             recordings.after(slot)
+                        if self.board is not None:
+                            self.board.slot(told)
                         self.progress.slot(slot, air)
                         due = slot.rounds % self.experiment.run.evaluate_every == 0 and slot.rounds < learning.rounds
                         if due and not slot.received.erased:
@@ -246,6 +253,8 @@ class Execution:
             return self._conclude(over, air.mode)
         finally:
             session.close_ledgers(self.devices)
+            if self.board is not None:
+                self.board.close()
 
     def _open_air(self, listen: Callable[[Radio], Radio] | None, leaving: ExitStack) -> Sounder:
         """The simulated air or the station's, closed when the stack is left; a station's radios are put on record."""
@@ -329,9 +338,10 @@ class Execution:
     def _evaluate(self, final: bool, full: bool = False) -> float:
         score = self.replica.likelihood.evaluate(self.held_out.full if final or full else self.held_out.quick)
         self.journal.evaluation(score.loss, score.accuracy, score.examples, final, score.f1)
-        self.progress.evaluated(
-            self.journal.history.rounds, score.loss, score.accuracy, self.task.chance_floor, self._epsilon()
-        )
+        rounds, spent = self.journal.history.rounds, self._epsilon()
+        self.progress.evaluated(rounds, score.loss, score.accuracy, self.task.chance_floor, spent)
+        if self.board is not None:
+            self.board.evaluated(rounds, score.loss, score.accuracy, spent)
         return score.accuracy
 
     def _interrupt(self) -> None:
