@@ -272,8 +272,12 @@ def _picture(drawn: Sequence[tuple[str, Sweep, Curve]]) -> Picture:
         if len(drawn) <= len(SERIES):
             axes.legend(loc="lower left")
 
-    most = max(curve.loss_db(float(sweep.amplitudes[-1])).value for _, sweep, curve in drawn)
-    title = f"Transmit power: up to {max(0.0, most):.2f} dB are lost at the highest level."
+    losses = [
+        curve.loss_db(float(sweep.amplitudes[-1])).value for _, sweep, curve in drawn if curve.misfit <= MOST_MISFIT
+    ]
+    title = "Transmit power: something moved during the sweep."
+    if losses:
+        title = f"Transmit power: up to {max(0.0, *losses):.2f} dB are lost at the highest level."
     caption = (
         "Points: levels at the receiver with 95 % intervals; lines: Rapp's amplifier fitted; dashed: 1 dB compression."
     )
