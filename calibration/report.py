@@ -102,6 +102,8 @@ def sentence(profile: Profile) -> str:
     many = len(profile.device)
     where = "on the simulated air" if profile.air == "loopback" else f"at {profile.lo_hz / 1e6:g} MHz"
     clock = "one reference clock" if profile.clock == "shared" else "clocks of their own"
+    if any(one.verdict == "fail" and "clock" in one.quantity for one in profile.findings):
+        clock = "one reference clock by the station file, which is not so,"
     said = (
         f"{many} device{'s' * (many != 1)} with {clock} {where}, measured in {duration(profile.radio_s)} of radio time."
     )

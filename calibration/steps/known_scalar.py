@@ -25,6 +25,7 @@ from radio.streams import stream
 SEED = 8  # of the public payloads and sequences
 TRUNCATION = 0.05  # as in an experiment that says nothing else: a deep fade must not set everybody's power
 WORST = {"coherent": 0.02, "energy": 0.05, "tdma": 0.02}  # rms error, share of full scale, that is still good
+NOBODY = ": nobody's pilots were found where this mode looks for them; see the steps carrier and channel"
 SLOPE = 0.05  # and how far the sum may be from itself
 
 
@@ -93,7 +94,8 @@ def _round(air: Air, mode: SampledMode, t: int, trial: Trial, seed: int) -> None
     plan = air.mode.plan(state, 1.0, truncation=TRUNCATION)
     received = air.aggregate(t, payloads, plan)
     if received.erased:
-        trial.reasons.append(received.reason)
+        nobody = received.reason == "no active device"
+        trial.reasons.append(received.reason + (NOBODY if nobody else ""))
         return
     faults = getattr(air, "faults", ())
     for k in np.flatnonzero(~state.quality):
