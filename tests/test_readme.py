@@ -71,6 +71,8 @@ def shrink(command: str, folder: Path) -> list[str]:
         return [*words, *extra]
     if words[1] == "server":
         return [*words, *SMALL, "--listen", "tcp://127.0.0.1:*"]
+    if words[1] == "reproduce":
+        return [*words[:3], "--quick"]
     if words[1] == "plan":
         return [*words, *SMALL]
     if words[1:3] == ["privacy", "plan"]:
