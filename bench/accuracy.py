@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import mean
 
 from bench.table import Row, publish
-from fl.interval import student_half
+from fl.studies.statistics import estimate
 
 QUICK = ("learning.rounds=3", "learning.devices=2", "task.test_examples=40", "run.evaluate_every=2")
 SHARES = ("accuracy", "zero_shot_accuracy", "bow_accuracy", "first_order_accuracy", "chance_floor")
@@ -38,10 +38,10 @@ def rows(summaries: list[dict]) -> list[Row]:
     found = []
     for key in SHARES:
         values = [s[key] for s in summaries if s[key] is not None]
-        if values:
-            half = student_half(values) or 0.0
+        if over_seeds := estimate(values):
             each = ", ".join(f"{value:.1%}" for value in values)
-            found.append(Row(key, mean(values), "share", f"mean of {len(values)} seeds, 95 % +-{half:.1%}: {each}"))
+            note = f"mean of {len(values)} seeds, 95 % +-{over_seeds.half or 0.0:.1%}: {each}"
+            found.append(Row(key, over_seeds.mean, "share", note))
     floor = summaries[0]["chance_floor"]
     gain = mean(s["accuracy"] - max(s["zero_shot_accuracy"], floor) for s in summaries)
     found.append(Row("gain", gain, "share", "accuracy over the larger of zero-shot and the chance floor, mean"))

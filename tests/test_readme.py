@@ -73,6 +73,8 @@ def shrink(command: str, folder: Path) -> list[str]:
         return [*words, *SMALL, "--listen", "tcp://127.0.0.1:*"]
     if words[1] == "calibrate" and "--station" in words and "--steps" not in words:
         return [*words, "--steps", "receive_gain,channel,known_scalar"]
+    if words[1] == "reproduce":
+        return [*words[:3], "--quick"]
     if words[1] == "plan":
         return [*words, *SMALL]
     if words[1:3] == ["privacy", "plan"]:

@@ -8,6 +8,7 @@ from fl.studies.study import Figure, Results, Study, Table, over_seeds
 
 TARGETS = (0.65, 0.70, 0.75, 0.80)
 EXTRA = (
+    ("perplexity", "perplexity"),
     ("rounds", "rounds"),
     ("forward passes", "forwards"),
     ("backward passes", "backwards"),
@@ -34,8 +35,8 @@ The same initial weights, examples of every device, batch size and held-out sent
 and over a fading air at 20 dB; everything else has neither privacy nor noise, unless its name says so. Each method
 trains the same 256 gains; where its authors train all weights it is there a second time, as they define it. Every other
 method is our re-implementation (docs/algorithms.md). Rates: `fl/studies/rates.py`, chosen by `pairzero reproduce tune`
-on validation sentences where that has been run, else each method's usual one. Perplexity of held-out answers is e to
-the loss.
+on validation sentences where that has been run, else each method's usual one. Perplexity is that of the right
+answer among the options, e to the loss.
 """,
     lambda scale: over_seeds(scale, contenders),
     show,

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Train:
         )
         last = points[-1]
         figures: dict[str, Value] = {
-            "accuracy": last.accuracy, "loss": last.loss, "zero_shot_accuracy": points[0].accuracy,
+            "accuracy": last.accuracy, "loss": last.loss, "perplexity": exp(last.loss), "zero_shot_accuracy": points[0].accuracy,
             "chance_floor": curve.chance_floor, "rounds": last.round, "forwards": last.forwards,
             "backwards": last.backwards, "uplink_uses": last.uplink_uses, "uplink_bits": last.uplink_bits,
             "trainable": curve.trainable,
@@ -147,6 +148,7 @@ def _figures(summary: Mapping[str, Any], experiment: Experiment) -> dict[str, Va
     # under names of their own, and those that all algorithms share; a secret batch counts with its expected size
     found["uplink_uses"] = summary.get("channel_uses")
     found["epsilon_spent"] = summary.get("epsilon")
+    found["perplexity"] = exp(summary["loss"]) if "loss" in summary else None
     each = learning.devices * learning.batch * summary.get("forward_passes", 0.0)
     found["forwards"] = summary.get("slots", 0) * each
     return found

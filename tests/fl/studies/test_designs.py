@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_trained_cells_have_three_seeds_and_secrets_that_derive_from_them(design
             assert experiment.privacy.delta <= 1e-5 or "paper" in str(cell.factors)
     seeds = {cell.seed for cell in designs[name]}
     assert len(seeds) >= (2 if name == "tune" else 3)
+
+
+def test_the_page_lists_them_with_their_cells(designs):
+    page = (Path(__file__).parents[3] / "docs" / "studies.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| .* \| ([\w ]+) \| [^|]+\|$", page, re.MULTILINE))
+    assert list(listed) == list(STUDIES)
+    assert listed.pop("communication") == "the same"
+    assert listed == {name: str(len(cells)) for name, cells in designs.items() if name != "communication"}
 
 
 def test_pairs_of_the_headlines_have_ten_seeds_and_5872_sentences(designs):
