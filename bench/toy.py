@@ -45,3 +45,18 @@ def toy_experiment(model: Path, rounds: int, devices: int = 2, parameters: str =
         },
         "the toy experiment",
     )
+
+
+def experiment(model: Path, devices: int, rounds: int, each: int = 4, reproducible: bool = False) -> Experiment:
+    """K devices with `each` examples, of which one a round is drawn on average, at symbol fidelity."""
+    return validate(
+        {
+            "model": {"source": str(model)},
+            "task": {"examples_per_device": each, "test_examples": 10},
+            "learning": {"devices": devices, "rounds": rounds, "batch": 1, "micro_batch": 16},
+            "radio": {"fidelity": "symbol", "snr_db": 40.0},
+            "privacy": {"reproducible": reproducible},
+            "run": {"name": "toy", "seed": 11, "evaluate_every": 1_000_000, "evaluate_examples": 10, "threads": 1},
+        },
+        "bench.toy",
+    )

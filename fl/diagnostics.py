@@ -18,22 +18,25 @@ if TYPE_CHECKING:
     from fl.rounds import Slot
 
 
+WHOLE = 256  # devices up to which a line tells of each; beyond, of the first so many: a line must not grow with a study
+
+
 def record(
     slot: Slot, seconds: float, check: dict[str, Any] | None = None, temperatures: Sequence[float | None] = ()
 ) -> dict[str, Any]:
     """temperatures: of the devices' radios, degrees Celsius; left out while none is known."""
     plan, received, truth = slot.plan, slot.received, slot.truth
-    gains = np.abs(slot.state.gains)
+    gains = np.abs(slot.state.gains[:WHOLE])
     line: dict[str, Any] = {
         "slot": slot.slot,
         "round": slot.rounds,
         "received": _finite(received.total),
         "variance": _finite(received.variance),
         "snr_db": _finite(received.snr_db),
-        "active": [bool(a) for a in plan.active],
-        "transmit_power_dbfs": _finite(received.transmit_power_dbfs),
+        "active": [bool(a) for a in plan.active[:WHOLE]],
+        "transmit_power_dbfs": _finite(received.transmit_power_dbfs[:WHOLE]),
         "gain_db": _finite(20 * np.log10(np.maximum(gains, 1e-12))),
-        "clipped": [int(c) if c >= 0 else None for c in received.clipped],
+        "clipped": [int(c) if c >= 0 else None for c in received.clipped[:WHOLE]],
         "seconds": round(seconds, 4),
         "erased": received.erased,
         "payload_peak": float(plan.payload_peak),
@@ -41,7 +44,9 @@ def record(
     if check is not None:
         line["check"] = check  # of a public scalar, see calibration.watch
     if any(temperature is not None for temperature in temperatures):
-        line["temperature_c"] = list(temperatures)
+        line["temperature_c"] = list(temperatures[:WHOLE])
+    if plan.active.size > WHOLE:
+        line["devices"] = plan.active.size
     if truth is not None:
         line["truth"] = _finite(truth.total)
         line["signal"] = _finite(truth.clean[plan.active].sum(axis=0))

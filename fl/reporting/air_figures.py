@@ -17,6 +17,7 @@ from radio.figure import BLUE, INK, MUTED, ORANGE, SERIES, Plot, absent, render,
 from radio.wording import decibels, percent
 
 MAX_LINES = 8  # more devices than this are drawn as a heat map
+MAX_BARS = 128
 FLOOR_DB = -200.0  # where an error of exactly zero is drawn
 
 
@@ -222,7 +223,8 @@ def power(air: AirLog) -> Plot:
         "Relative to a full-scale tone at the transmitter's converter, "
         "averaged over stretches of rounds in which the device sent."
     )
-    return Plot(name, title, caption + (" Blank: silent." if many else ""), render(name, title, draw))
+    caption += (" Blank: silent." if many else "") + air.which
+    return Plot(name, title, caption, render(name, title, draw))
 
 
 def participation(air: AirLog) -> Plot:
@@ -239,7 +241,10 @@ def participation(air: AirLog) -> Plot:
         )
 
     def draw(axes: Axes) -> None:
-        axes.bar(np.arange(devices), share, width=0.62 if devices <= 20 else 0.85, color=BLUE)
+        if devices <= MAX_BARS:
+            axes.bar(np.arange(devices), share, width=0.62 if devices <= 20 else 0.85, color=BLUE)
+        else:  # one shape: a bar for each takes a minute for some thousands
+            axes.stairs(share, np.arange(devices + 1) - 0.5, fill=True, color=BLUE)
         if devices <= 10:
             for k, value in enumerate(share):
                 axes.text(k, value + 0.015, f"{percent(value)}", ha="center", va="bottom", fontsize=8)
@@ -256,5 +261,5 @@ def participation(air: AirLog) -> Plot:
             axes.set_xticks(np.arange(devices))
         axes.grid(axis="x", visible=False)
 
-    caption = "A device in a deep fade is left out by its channel alone, never by its data."
+    caption = "A device in a deep fade is left out by its channel alone, never by its data." + air.which
     return Plot(name, title, caption, render(name, title, draw))

@@ -16,7 +16,8 @@ class AirLog:
     """The diagnostics of all air slots. NaN stands for what was not recorded (silent device, erased slot).
 
     `truth`, `signal`, `received`, `variance`, `snr_db` are (S, P) in payload units;
-    `active`, `power_dbfs`, `gain_db`, `clipped` are (S, K).
+    `active`, `power_dbfs`, `gain_db`, `clipped` are (S, K), or of the first devices only where there are too many to tell of
+    each (`fl.diagnostics.WHOLE`); `devices` is then how many there are, else 0.
     """
 
     rounds: NDArray[np.int64]
@@ -30,6 +31,12 @@ class AirLog:
     power_dbfs: NDArray[np.float64]
     gain_db: NDArray[np.float64]
     clipped: NDArray[np.float64]
+    devices: int = 0
+
+    @property
+    def which(self) -> str:
+        """For captions: which devices are shown, where not all are."""
+        return f" Shown are the first {self.active.shape[1]:,} of {self.devices:,} devices." if self.devices else ""
 
     @property
     def heard(self) -> NDArray[np.bool_]:
@@ -78,6 +85,7 @@ def air_log(lines: Sequence[Mapping[str, Any]]) -> AirLog:
         power_dbfs=columns["transmit_power_dbfs"],
         gain_db=columns["gain_db"],
         clipped=columns["clipped"],
+        devices=max((int(line.get("devices", 0)) for line in lines), default=0),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
+
+from fl.interval import student_half
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     """None of no values."""
     if not values:
         return None
-    if len(values) == 1:
-        return Estimate(values[0], None, 1)
-    from scipy.stats import t as student  # takes a second to import
-
-    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return Estimate(mean(values), half, len(values))
+    return Estimate(mean(values), student_half(values), len(values))
 
 
 def paired(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
