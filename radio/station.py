@@ -16,6 +16,7 @@
     serial = "104400..."        # or uri = "ip:192.168.2.1"; both: the unit there must have that serial
 
     [[device]]
+    name = "alice"              # of the process that owns it (pairzero device alice); default: device-K, the K-th from 0
     uri = "ip:192.168.3.1"
     transmit_gain_db = -40
     cable_loss_db = 30

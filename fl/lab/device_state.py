@@ -76,8 +76,7 @@ class State:
     radio     how the device's own is set; None on the simulated air
     cue       number of the last cue taken in this slot
     sent      (scalar, codeword) of the last payload's cue in this slot
-    until     when what is on the air ends by itself; None: nothing is
-    closes    when the window does
+    until     when what is on the air ends by itself, None for nothing; closes: when the window does
     """
 
     version: str
@@ -232,7 +231,6 @@ class Leave:
 
 Action = Say | Build | Release | Emit | Perform | Look | Apply | Report | Recompute | Mute | Leave
 Step = tuple[State, tuple[Action, ...]]
-_LONG = (Build, Release, Apply, Report, Recompute, Leave)
 
 
 def step(state: State, event: Event, now: float) -> Step:
@@ -241,7 +239,9 @@ def step(state: State, event: Event, now: float) -> Step:
     before = state
     state, actions = _step(state, event, now)
     if state.until is not None and (
-        now >= state.until or state.order is not before.order or any(isinstance(a, _LONG) for a in actions)
+        now >= state.until
+        or state.order is not before.order
+        or any(isinstance(a, Build | Release | Apply | Report | Leave) for a in actions)
     ):
         # what was to come of it cannot be what it should: the slot is over here
         ended = state if state.order is not before.order else _idle(state)

@@ -200,7 +200,7 @@ class DeviceLink:
 
     @property
     def up(self) -> bool:
-        """Whether there is a link just now, as far as is known."""
+        """Whether there is a link, as far as is known."""
         return self._up
 
     def send(self, frame: bytes) -> bool:
