@@ -28,6 +28,7 @@ FULL = 0.95  # of ADC full scale that a rail may reach
 FOUND_HZ = 500.0  # about an offset that was found, in which it is looked for again
 LOSS = Limit(high=0.5)
 ERROR = Limit(low=-0.5, high=0.5)
+MOST_MISFIT = 3.0  # beyond it something else than the transmitter has moved, and its curve is not to be had
 FEWEST = 3  # levels for a curve
 
 
@@ -152,13 +153,27 @@ class PowerSweep:
         )
 
     def _judge(self, name: str, sweep: Sweep, curve: Curve) -> list[Finding]:
+        found: list[Finding] = []
+        if curve.misfit > 1.0:
+            found.append(
+                Finding(
+                    self.name,
+                    name,
+                    f"levels are {curve.misfit:.1f} times as far off the curve as noise puts them",
+                    verdict="warn",
+                    advice="something moves between the levels: a cable, a person, automatic gain; hold it and repeat the step",
+                )
+            )
+        if curve.misfit > MOST_MISFIT:
+            return found
         top = float(sweep.amplitudes[-1])
         linear = curve.linear_amplitude()
         advice = (
             f"keep digital amplitudes below {linear:.2f}, or lower transmit_gain_db by {_back_off_db(curve):.1f} dB and raise "
             "the receiver's gain as much"
         )
-        found = [Finding.judged(self.name, name, "gain lost at the highest level", curve.loss_db(top), LOSS, advice)]
+        words = "gain lost at the highest level"
+        found.append(Finding.judged(self.name, name, words, curve.loss_db(top), LOSS, advice))
         point = curve.compression_dbfs
         if point is not None:
             found.append(Finding(self.name, name, "output 1 dB compression point", point))
@@ -178,16 +193,6 @@ class PowerSweep:
                     f"swept only up to digital amplitude {top:.2f}: the receiver is full",
                     verdict="warn",
                     advice="lower receive_gain_db of the station, or put an attenuator between",
-                )
-            )
-        if curve.misfit > 1.0:
-            found.append(
-                Finding(
-                    self.name,
-                    name,
-                    f"levels are {curve.misfit:.1f} times as far off the curve as noise puts them",
-                    verdict="warn",
-                    advice="something moves between the levels: a cable, a person, automatic gain; hold it and repeat the step",
                 )
             )
         errors = sweep.errors(curve)
@@ -217,8 +222,10 @@ def _facts(sweep: Sweep, curve: Curve) -> dict[str, Any]:
     levels = np.array([one.level for one in sweep.readings])
     errors = np.array([one.standard_error for one in sweep.readings])
     found = sweep.errors(curve)
-    fact: dict[str, Any] = {
-        "offset_hz": sweep.readings[-1].offset_hz,
+    fact: dict[str, Any] = {"offset_hz": sweep.readings[-1].offset_hz, "misfit": curve.misfit}
+    if curve.misfit > MOST_MISFIT:
+        return fact
+    fact |= {
         "gain_dbfs": curve.gain_db.value,
         "gain_error_db": curve.gain_db.standard_error,
         "curvature": curve.curvature,
@@ -265,8 +272,12 @@ def _picture(drawn: Sequence[tuple[str, Sweep, Curve]]) -> Picture:
         if len(drawn) <= len(SERIES):
             axes.legend(loc="lower left")
 
-    most = max(curve.loss_db(float(sweep.amplitudes[-1])).value for _, sweep, curve in drawn)
-    title = f"Transmit power: up to {max(0.0, most):.2f} dB are lost at the highest level."
+    losses = [
+        curve.loss_db(float(sweep.amplitudes[-1])).value for _, sweep, curve in drawn if curve.misfit <= MOST_MISFIT
+    ]
+    title = "Transmit power: something moved during the sweep."
+    if losses:
+        title = f"Transmit power: up to {max(0.0, *losses):.2f} dB are lost at the highest level."
     caption = (
         "Points: levels at the receiver with 95 % intervals; lines: Rapp's amplifier fitted; dashed: 1 dB compression."
     )

@@ -42,7 +42,7 @@ def verdicts(outcome: Outcome) -> set[str]:
 
 def test_everything_is_recovered_on_loopback() -> None:
     covered: dict[str, list[bool]] = {"dc": [], "image": [], "leak": [], "receiver": []}
-    for seed in range(24):
+    for seed in range(16):
         rig = bench(seed)
         outcome = FrontEnd().run(rig, {})
         facts, mixers = outcome.facts, rig.medium._transmit_mixers

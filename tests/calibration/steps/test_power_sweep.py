@@ -13,6 +13,7 @@ import pytest
 from calibration.finding import Estimate
 from calibration.loopback_rig import LoopbackRig
 from calibration.steps.power_sweep import ATTENUATOR_DB, PowerSweep
+from radio.fading import Fading
 from radio.interference import Interferer
 from radio.profiles import PROFILES
 from radio.surroundings import from_profile
@@ -97,6 +98,16 @@ def test_interference_is_named_and_the_sweep_goes_on() -> None:
     told = [one for one in outcome.findings if "interference" in one.quantity]
     assert told and all(one.verdict == "warn" and one.advice for one in told)
     assert all("gain_dbfs" in fact for fact in outcome.facts["device"])
+
+
+def test_a_channel_that_moves_meanwhile_leaves_no_curve() -> None:
+    place = from_profile("pluto-bench", 1, 4)
+    fading = Fading(1, 4, "rician", 6.0, doppler_hz=2.0, round_s=1.0)
+    rig = LoopbackRig(replace(place, channel=fading))
+    outcome = PowerSweep().run(rig, {})
+    (told,) = outcome.findings
+    assert told.verdict == "warn" and "off the curve" in told.quantity and "moves" in told.advice
+    assert "linear_amplitude" not in outcome.facts["device"][0]
 
 
 def test_automatic_gain_is_noticed() -> None:
