@@ -91,7 +91,8 @@ def device(
     name: Annotated[str, typer.Argument(help="Name under which its key was enrolled.")],
     server: Annotated[str, typer.Option(metavar="ENDPOINT", help="tcp://HOST:PORT of the server.")],
     data: Annotated[
-        Path | None, typer.Option(help="Own examples, sentence<TAB>label; default: its share of a public data set.")
+        Path | None,
+        typer.Option(help="Own examples, in the format of the task's files; default: its share of a public data set."),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="These examples are nobody's secret.")] = False,
     ledger: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the owner's privacy ledgers.")] = None,

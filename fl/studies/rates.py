@@ -26,9 +26,8 @@ class Contender:
     """One line of the comparison.
 
     preset    of `fl.baselines.harness`
+    around    the rate that `tune` tries multiples of
     changes   keys over the preset's; `options`: of its class
-    grid      rates that `tune` tries, as multiples of `around`
-    around    the rate in the middle
     """
 
     preset: str

@@ -93,10 +93,6 @@ class Scale:
         """The levels of a factor."""
         return few if self.quick else many
 
-    @property
-    def rounds(self) -> int:
-        return int((QUICK if self.quick else BASE)["learning.rounds"])
-
 
 @dataclass(frozen=True)
 class Table:

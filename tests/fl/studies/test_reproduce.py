@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,20 @@ def test_another_file_in_the_record_s_place_is_refused(make_study, tmp_path):
     (tmp_path / "fake" / "cells.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"cells\.csv has no columns digest, seed, status"):
         reproduce(make_study(), TWO, tmp_path, lambda line: None)
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(start, tmp_path):
+    words = ("reproduce", "choices", "--quick", "--out", tmp_path)
+    page, cells = tmp_path / "choices-quick" / "choices.md", tmp_path / "choices-quick" / "cells.csv"
+    command = start(*words)
+    deadline = time.monotonic() + 120
+    while not (cells.is_file() and ",done," in cells.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    command.signal(signal.SIGINT)
+    assert command.wait() == 130, command.printed
+    assert "Go on with the same command" in command.printed and "## Not run" in page.read_text()
+    done = [row["digest"] for row in rows(cells.parent) if row["status"] == "done"]
+    again = start(*words)
+    assert again.wait() == 0, again.printed
+    assert "## Not run" not in page.read_text()
+    assert [row["digest"] for row in rows(cells.parent)][: len(done)] == done
