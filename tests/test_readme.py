@@ -71,7 +71,7 @@ def shrink(command: str, folder: Path) -> list[str]:
         return [*words, *extra]
     if words[1] == "server":
         return [*words, *SMALL, "--listen", "tcp://127.0.0.1:*"]
-    if words[1] == "plan":
+    if words[1] in ("plan", "sweep"):
         return [*words, *SMALL]
     if words[1:3] == ["privacy", "plan"]:
         return [*words, "--set", "privacy.unit=device"]  # closed form: sampled rounds take seconds a point
