@@ -62,7 +62,7 @@ def measure(quick: bool) -> list[Row]:
     counts = (4, 16) if quick else COUNTS
     with tempfile.TemporaryDirectory() as folder:
         model = toy_model(Path(folder))
-        found = {devices: measured(devices, 4, 3 if quick else 9, model) for devices in counts}
+        found = {devices: measured(devices, 4, 3 if quick or devices > 1_000 else 9, model) for devices in counts}
         few, many = counts[0], counts[-1]
         data = 64 if quick else DATA
         memory = {devices: measured(devices, data // devices, 2, model)["rss_mib"] for devices in (few, many)}

@@ -9,8 +9,22 @@ from typing import Any
 
 from radio.errors import InputError, install
 
+# Nothing is reported; workers are the run itself and not a background job, which is how Ray starts them (nice 15); on a busy
+# machine importing torch takes a worker longer than Ray's minute; the last would else be warned about.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 STORE_BYTES = 128 << 20  # of a local Ray's object store: what moves is small
 LOCAL = "local"
+
+
+def prepare() -> None:
+    """The environment that Ray reads when it starts; what is set already stays."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 class RaySession:
@@ -24,8 +38,7 @@ class RaySession:
     """
 
     def __init__(self, address: str | None = None) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns that this will be the default
+        prepare()
         try:
             import ray
         except ImportError:

@@ -62,10 +62,11 @@ def why_no_engines() -> str:
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
     """A Ray of two logical processors on this machine, which runs started in this process use."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
+    from fl.ray_session import prepare
+
+    prepare()
     ray.init(
         address="local",
         num_cpus=2,

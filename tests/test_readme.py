@@ -75,7 +75,7 @@ def shrink(command: str, folder: Path) -> list[str]:
         return [*words, "--steps", "receive_gain,channel,known_scalar"]
     if words[1] == "reproduce":
         return [*words[:3], "--quick"]
-    if words[1] == "plan":
+    if words[1] in ("plan", "sweep"):
         return [*words, *SMALL]
     if words[1:3] == ["privacy", "plan"]:
         return [*words, "--set", "privacy.unit=device"]  # closed form: sampled rounds take seconds a point

@@ -11,6 +11,6 @@ import os
 import sys
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of its simulation, which `flwr run` starts
 if (_loaded := sys.modules.get("flwr.supercore.telemetry")) is not None:  # it has read the environment already
     _loaded.FLWR_TELEMETRY_ENABLED = "0"  # type: ignore[attr-defined]

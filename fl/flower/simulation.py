@@ -10,7 +10,7 @@ from flwr.simulation import run_simulation
 
 from fl.flower.client_app import app as client_app
 from fl.flower.strategy import Strategy
-from fl.ray_session import STORE_BYTES
+from fl.ray_session import STORE_BYTES, prepare
 from fl.run_folder import RunFolder
 from radio.errors import PairzeroError
 
@@ -25,7 +25,7 @@ def simulate(folder: RunFolder, processes: int = 2, timeout_s: float = 600.0, sa
     @server.main()
     def main(grid: Grid, context: Any) -> None:
         try:
-            Strategy(folder, quiet=True, say=say).start(grid, timeout=timeout_s)
+            Strategy(folder, wait_s=timeout_s, quiet=True, say=say).start(grid, timeout=timeout_s)
         except BaseException as problem:  # Flower would wrap it in its own
             problems.append(problem)
 
@@ -39,6 +39,7 @@ def simulate(folder: RunFolder, processes: int = 2, timeout_s: float = 600.0, sa
             "configure_logging": False,
         },
     }
+    prepare()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run_simulation(server, client_app, folder.experiment.learning.devices, backend_config=backend)
