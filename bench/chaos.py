@@ -37,7 +37,7 @@ from fl.config import load
 
 SEED = 1
 GAINS = "*layers.0.self_attn_layer_norm.weight"  # what the demo trains
-LAB_SHARE = 20  # of the rounds of one process, one in so many is also asked of a lab
+LAB_SHARE = 4  # of the rounds of one process, one in so many is also asked of a lab
 
 
 def kills(forks: Forks, experiment: Path, folder: Path, count: int, seams: Sequence[Seam]) -> list[Row]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.forks import Forks, Prepare, Process
 from bench.lab import Lab
-from bench.seams import Seam, fingerprint, witnessed
+from bench.seams import MID_SLOT, Seam, fingerprint, witnessed
 from fl.config import load
 from fl.export import replay_run
 from fl.journal import NAME, read_history
@@ -113,9 +113,7 @@ class _Campaign:
                 if self.tally.random >= self.random and not any(self.waiting.values()):
                     self.slow.unlink(missing_ok=True)
                 grown = _size(self.lab.run / NAME) - self.before
-                if self._needs_a_burned_slot() and grown > SOME_ROUNDS:
-                    self._kill("server")
-                elif self.tally.random < self.random and not any(self.waiting.values()):
+                if self.tally.random < self.random and not any(self.waiting.values()):
                     self._kill_somebody(now, grown)
                 if (done := self.kills + _size(self.lab.run / NAME)) != progress:
                     progress, moved = done, now
@@ -127,11 +125,6 @@ class _Campaign:
     def _kill_somebody(self, now: float, grown: int) -> None:
         if self.running and now >= self.moment and grown >= self.enough:
             self._kill(list(self.running)[int(self.draw.integers(len(self.running)))])
-
-    def _needs_a_burned_slot(self) -> bool:
-        """Whether the server is to die where it burns one: it does so only after it was killed in the middle of a slot."""
-        seam = self.armed.get("server")
-        return seam is not None and seam.where.endswith(".burn") and "server" in self.running
 
     def _next_kill(self) -> None:
         """Any time after the last, so also while somebody is starting; every other one in the middle of the rounds."""
@@ -147,10 +140,11 @@ class _Campaign:
         if role == "server":
             prepare.append(("bench.seams:pace", {"file": str(self.slow), "devices": DEVICES, "seconds": PACE_S}))
         if free := [seam for seam in self.waiting[role] if seam not in self.armed.values()]:
-            self.armed[name] = seam = free[0]
-            prepare.append(
-                ("bench.seams:die", {"where": seam.where, "when": seam.when, "what": seam.what, "call": seam.call})
-            )
+            self.armed[name] = free[0]
+            notes = {"file": str(self._notes(name))}
+            for seam in (free[0], *([MID_SLOT] if free[0].where.endswith(".burn") else [])):
+                there = {"where": seam.where, "when": seam.when, "what": seam.what, "call": seam.call}
+                prepare.append(("bench.seams:die", there | notes))
         self.running[name] = self._command(name, prepare)
 
     def _command(self, name: str, prepare: Prepare) -> Process:
@@ -172,8 +166,7 @@ class _Campaign:
         seam = self.armed.pop(name, None)
         if code == -signal.SIGKILL:
             if seam is not None:  # by its own hand
-                self.waiting[seam.role].remove(seam)
-                self.tally.seams.append(seam)
+                self._died(name, seam)
                 self.kills += 1
                 self._next_kill()
             self._start(name)
@@ -184,6 +177,14 @@ class _Campaign:
             assert code == 0, f"{name} ended with code {code}: {process.printed}"
             if name != "server":
                 self.digests[name] = process.printed.rpartition("digest of the weights ")[2].split()[0]
+
+    def _died(self, name: str, seam: Seam) -> None:
+        there = [note["died"] for note in witnessed(self._notes(name)) if "died" in note][-1]
+        if there == [seam.where, seam.when]:
+            self.waiting[seam.role].remove(seam)
+            self.tally.seams.append(seam)
+        else:  # MID_SLOT
+            self.tally.random += 1
 
     def _kill(self, name: str) -> None:
         if self.running[name].poll() is None:

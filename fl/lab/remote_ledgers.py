@@ -57,6 +57,11 @@ class RemoteLedgers(Execution):
         worst = max((sum(slots.values()) for slots in self._charges().values()), default=0)
         return epsilon([(self.guarantee.charge, worst)] if worst else [], self.guarantee.delta)
 
+    def _evaluate(self, final: bool, full: bool = False) -> float:
+        accuracy = super()._evaluate(final, full)
+        self._copy_charges()  # for whoever watches: the ledgers are elsewhere
+        return accuracy
+
     def _copy_charges(self) -> None:
         if self.guarantee is None:
             return

@@ -11,12 +11,15 @@ from fl.journal import read_history
 from tests.fl.conftest import LONG
 from tests.fl.lab.test_lab_crashes import RUN, summary_of
 from tests.fl.lab.test_lab_runs import replayed, write
+from tests.fl.test_watch_command import shown
 
 Make = Callable[..., Experiment]
 
 
 def test_a_server_that_is_interrupted_and_then_killed_is_resumed(lab: Lab, make_experiment: Make) -> None:
-    server = lab.server(write(lab, make_experiment(RUN)), "--out", lab.run)
+    experiment = make_experiment(RUN)
+    epsilon = experiment.privacy.epsilon
+    server = lab.server(write(lab, experiment), "--out", lab.run)
     slow = lab.slow_link(0.05)  # so that it is stopped before the end
     devices = [lab.device(k) for k in range(2)]
     lab.until(2)
@@ -25,6 +28,7 @@ def test_a_server_that_is_interrupted_and_then_killed_is_resumed(lab: Lab, make_
     assert "pairzero server --resume" in server.printed
     history = read_history(lab.run)
     assert history.stop is not None and history.stop["reason"] == "interrupted" and history.burned == 0
+    assert f"of {epsilon:g} spent" in shown(lab.run)  # by the server's copy of the charges
     devices[0].kill(signal.SIGINT)
     assert devices[0].wait() == 130
     server = lab.server("--resume", lab.run, port=str(slow.target))
