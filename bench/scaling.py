@@ -5,7 +5,7 @@
 Whole private runs (`pairzero run` without its process) of a toy OPT of width 32 at symbol fidelity; every device has four
 examples and draws one a round on average, so a round evaluates K of them in 2 K forwards of one example.  One process for each
 K; the time of a round is the median of its slots, and memory the largest resident set, both from the run's own records.
-`memory` runs have 40,000 examples whatever K, so that what devices cost is not hidden by what data costs.
+`memory` runs have 10,000 examples whatever K, so that what devices cost is not hidden by what data costs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.table import Row, publish
 from bench.toy import experiment, toy_model
 
 COUNTS = (10, 100, 1_000, 10_000)
-DATA = 40_000  # examples of a `memory` run
+DATA = 10_000  # examples of a `memory` run
 
 
 def run(devices: int, each: int, rounds: int, model: Path) -> dict[str, float]:

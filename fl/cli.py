@@ -81,6 +81,12 @@ RayAddress = Annotated[
 ]
 
 
+Offload = Annotated[
+    Path | None,
+    typer.Option("--offload", metavar="DIR", help="Keep the weights in a mapped scratch file there, not in memory."),
+]
+
+
 @app.command()
 def run(
     experiment: Annotated[Path | None, typer.Argument(help="Experiment file; default: examples/demo.toml.")] = None,
@@ -100,6 +106,7 @@ def run(
     allow_tx: AllowTx = False,
     ray: Ray = None,
     ray_address: RayAddress = None,
+    offload: Offload = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that --out already holds.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
@@ -113,6 +120,10 @@ def run(
     requirements = [parse(text) for text in require or []]
     if ray is None and ray_address is not None:
         raise InputError("--ray-address without --ray: say how many actors, for example --ray 2")
+    if ray is not None and offload is not None:
+        raise InputError(
+            "--offload is for a run in one process; leave out --ray, whose actors each have a replica in memory"
+        )
     actors = None if ray is None else Actors(ray, ray_address)
     created = False
     if resume is not None and out is not None:
@@ -141,7 +152,7 @@ def run(
         _say(f"run folder {folder.path}")
         created = True
     try:
-        summary = _finish(folder, quiet, allow_tx, actors)
+        summary = _finish(folder, quiet, allow_tx, actors, offload)
     except InputError:
         if created:
             run_folder.discard_unstarted(folder)
@@ -167,7 +178,9 @@ def _check_places(experiment: Experiment, station: Path | None, allow_tx: bool, 
         profile_for(experiment, profile, None)
 
 
-def _finish(folder: RunFolder, quiet: bool, allow_tx: bool, actors: Actors | None) -> dict[str, Any]:
+def _finish(
+    folder: RunFolder, quiet: bool, allow_tx: bool, actors: Actors | None, offload: Path | None
+) -> dict[str, Any]:
     from fl.run import execute, finished_summary
     from fl.summary import describe
 
@@ -177,7 +190,7 @@ def _finish(folder: RunFolder, quiet: bool, allow_tx: bool, actors: Actors | Non
     else:
         _explain(folder, quiet, allow_tx)
         try:
-            summary = execute(folder, quiet, allow_tx=allow_tx, actors=actors)
+            summary = execute(folder, quiet, allow_tx=allow_tx, actors=actors, offload=offload)
         except KeyboardInterrupt:
             _say(f"stopped; nothing is lost. Continue with: pairzero run --resume {folder.path}")
             raise

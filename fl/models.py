@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fl.lora import add_adapters
+from fl.mapped import mapped_network
 from radio.errors import InputError
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -50,8 +51,10 @@ class LanguageModel:
         self.tokenizer.save_pretrained(folder)
 
 
-def load_model(source: str, lora_rank: int = 0, lora_alpha: float = 16.0) -> LanguageModel:
+def load_model(source: str, lora_rank: int = 0, lora_alpha: float = 16.0, offload: Path | None = None) -> LanguageModel:
     """Load `embedded`, a local folder or a hub id as fp32, with LoRA adapters if a rank is given.
+
+    offload  keep the weights of a local folder's model in a mapped file in this folder (`fl.mapped`)
 
     Raises InputError if it cannot be had or is not an OPT.
     """
@@ -65,15 +68,20 @@ def load_model(source: str, lora_rank: int = 0, lora_alpha: float = 16.0) -> Lan
     advice = "use `embedded`, a folder with config.json and weights, or a hub id such as facebook/opt-125m"
     if not local and (source.count("/") != 1 or source.startswith((".", "/", "~"))):
         raise InputError(f"model.source = {source!r}: no such folder and not a hub id; {advice}")
+    if offload is not None and not local:
+        raise InputError(f"--offload takes a model in a local folder; model.source = {source!r} is none")
     try:
         config = AutoConfig.from_pretrained(target, local_files_only=local)
         if config.model_type != "opt":
             raise InputError(
                 f"model.source = {source!r} is a {config.model_type!r} model; pairzero fine-tunes OPT models"
             )
-        network = OPTForCausalLM.from_pretrained(
-            target, local_files_only=local, dtype=torch.float32, attn_implementation="sdpa"
-        )
+        if offload is not None:
+            network = mapped_network(where, config, offload)
+        else:
+            network = OPTForCausalLM.from_pretrained(
+                target, local_files_only=local, dtype=torch.float32, attn_implementation="sdpa"
+            )
         tokenizer = AutoTokenizer.from_pretrained(target, local_files_only=local)
     except (OSError, ValueError) as error:
         raise InputError(

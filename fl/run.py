@@ -83,12 +83,18 @@ class Actors:
 
 
 def execute(
-    folder: RunFolder, quiet: bool = False, *, allow_tx: bool = False, actors: Actors | None = None
+    folder: RunFolder,
+    quiet: bool = False,
+    *,
+    allow_tx: bool = False,
+    actors: Actors | None = None,
+    offload: Path | None = None,
 ) -> dict[str, Any]:
     """Carry a run to its end, from wherever its journal stands, and return its summary.
 
     allow_tx  the operator vouches for what the run's station transmits, see `fl.station.bench_for`
     actors    None: the devices are in this process
+    offload   folder for a mapped file with the weights (`fl.mapped`); None: they are in memory
 
     Raises KeyboardInterrupt after an orderly stop by Ctrl-C, StoppedEarly after one by SIGTERM or by the air, BudgetError when
     a budget ended it early (results are written in all cases), InputError when it cannot start.
@@ -97,7 +103,7 @@ def execute(
     with stop.listening():
         journal = Journal(folder.path)
         try:
-            return Execution(folder, journal, stop, quiet, allow_tx, actors).run()
+            return Execution(folder, journal, stop, quiet, allow_tx, actors, offload).run()
         finally:
             journal.close()
 
@@ -120,6 +126,7 @@ class Execution:
         quiet: bool,
         allow_tx: bool = False,
         actors: Actors | None = None,
+        offload: Path | None = None,
     ) -> None:
         # heavy imports (torch, transformers) start here: the run folder is there already
         from fl import session
@@ -134,7 +141,7 @@ class Execution:
             self.profile = profile_for(self.experiment, folder.profile, None)
         self.run_id: str = journal.history.header["run_id"]
         self.task = session.experiment_task(self.experiment)
-        self.replica = session.build_replica(self.experiment, self.task)
+        self.replica = session.build_replica(self.experiment, self.task, offload)
         self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
         self.guarantee = guarantee_of(self.experiment)
         ledgers = session.ledger_folder(self.experiment, self.task, folder.path)

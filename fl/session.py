@@ -72,9 +72,9 @@ def experiment_task(experiment: Experiment) -> Task:
     return task
 
 
-def build_replica(experiment: Experiment, task: Task) -> Replica:
+def build_replica(experiment: Experiment, task: Task, offload: Path | None = None) -> Replica:
     threads = experiment.run.threads or os.cpu_count() or 1
-    model = load_model(experiment.model.source, experiment.model.lora_rank, experiment.model.lora_alpha)
+    model = load_model(experiment.model.source, experiment.model.lora_rank, experiment.model.lora_alpha, offload)
     if experiment.model.lora_rank and not any("lora_" in name for name in model.select(experiment.learning.parameters)):
         raise InputError(
             f"model.lora_rank = {experiment.model.lora_rank}, but learning.parameters = "
