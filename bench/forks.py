@@ -28,7 +28,8 @@ class Forks:
     def __init__(self, experiments: Iterable[Path]) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("fork_server.py")), *map(str, experiments)],
+            # by its module's name: as a file, its folder would come first, and `calibration` be bench/calibration.py
+            [sys.executable, "-m", "bench.fork_server", *map(str, experiments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

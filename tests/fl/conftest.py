@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.forks import Forks, Process
+from bench.lab import Lab
 from bench.toy import toy_model
 from fl.config import Experiment, validate
 from privacy.record_log import read_records
@@ -133,3 +134,11 @@ def start(forks: Forks, tmp_path: Path) -> Iterator[Callable[..., Process]]:
     yield begin
     for command in started:
         command.end()
+
+
+@pytest.fixture
+def lab(forks: Forks, tmp_path: Path) -> Iterator[Lab]:
+    """`lab.server(...)`, `lab.device(...)`: commands in processes of their own, over real sockets, with keys of their own."""
+    made = Lab(forks, tmp_path)
+    yield made
+    made.close()
