@@ -71,8 +71,10 @@ def shrink(command: str, folder: Path) -> list[str]:
         return [*words, *extra]
     if words[1] == "server":
         return [*words, *SMALL, "--listen", "tcp://127.0.0.1:*"]
-    if words[1] in ("plan", "sweep"):
+    if words[1] == "plan":
         return [*words, *SMALL]
+    if words[1] == "sweep":
+        return [*words, *SMALL, "--seeds", "1"]
     if words[1:3] == ["privacy", "plan"]:
         return [*words, "--set", "privacy.unit=device"]  # closed form: sampled rounds take seconds a point
     if words[1] == "pretrain":
