@@ -55,7 +55,7 @@ def calibrate(
         return
     from calibration.session import Session, in_order
     from calibration.stand import at_station, on_loopback
-    from fl.progress import console
+    from fl.terminal import console
 
     if (station is None) == (loopback is None):
         raise InputError(
@@ -110,7 +110,7 @@ def show(profile: FolderOrFile) -> None:
     from calibration.profile import load_profile
     from calibration.report import write_report
     from fl.calibrate_lines import findings_lines, reasons
-    from fl.progress import console
+    from fl.terminal import console
 
     found = load_profile(profile)
     console.print(f"{found.name}, {found.made:%Y-%m-%d %H:%M} UTC", markup=False)
@@ -132,7 +132,7 @@ def diff(
     from calibration.difference import differences
     from calibration.profile import load_profile
     from fl.calibrate_lines import differences_lines
-    from fl.progress import console
+    from fl.terminal import console
 
     a, b = load_profile(before), load_profile(after)
     found = differences(a, b)
@@ -159,7 +159,7 @@ def export(
     """Write the channel of a session as a data set: complex gains of every device over time (npz), described in SigMF; loopback
     replays it with radio.channel = NAME.npz."""
     from calibration.channel_data import export as write
-    from fl.progress import console
+    from fl.terminal import console
 
     made = write(session, out)
     console.print(f"channel: {made} (replay it with --set radio.channel={made})", markup=False)
@@ -197,7 +197,7 @@ def _words(station: Path | None, loopback: Path | None) -> str:
 
 
 def _announce(stand: Stand, folder: Path, steps: int, quiet: bool) -> None:
-    from fl.progress import console
+    from fl.terminal import console
 
     if quiet:
         return
@@ -209,7 +209,7 @@ def _announce(stand: Stand, folder: Path, steps: int, quiet: bool) -> None:
 
 def _telling(quiet: bool) -> tuple[Any, Any]:
     """What is printed before and after a step."""
-    from fl.progress import console
+    from fl.terminal import console
     from radio.wording import duration
 
     if quiet:
@@ -229,7 +229,7 @@ def _telling(quiet: bool) -> tuple[Any, Any]:
 def _conclude(profile: Profile, session: Session, folder: Path, quiet: bool) -> None:
     from calibration.report import NAME
     from fl.calibrate_lines import findings_lines, reasons
-    from fl.progress import console
+    from fl.terminal import console
 
     trouble = [finding for finding in profile.findings if finding.verdict in ("fail", "warn")]
     if not quiet:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from fl.calibrate_command import calibrate_app
 from fl.emulate_command import emulate
@@ -18,8 +17,10 @@ from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
 from fl.reproduce_command import reproduce
+from fl.shipped import default_experiment
 from fl.status_command import status
 from fl.sweep_command import sweep
+from fl.terminal import say
 from fl.watch_command import watch
 from radio.errors import InputError, PairzeroError
 
@@ -60,15 +61,6 @@ AllowTx = Annotated[
         "--allow-tx", help="You may transmit as the station file says, which has no [permit], and vouch for it."
     ),
 ]
-
-
-def default_experiment() -> Path:
-    """The shipped `examples/demo.toml`: inside the package when installed, beside it in a checkout."""
-    here = Path(__file__).parent
-    for folder in (here / "examples", here.parent / "examples"):
-        if (folder / "demo.toml").is_file():
-            return folder / "demo.toml"
-    raise InputError("examples/demo.toml is missing from this installation; name an experiment file")
 
 
 Ray = Annotated[
@@ -140,16 +132,16 @@ def run(
             run_folder.move_to(folder, station)
         if profile is not None:
             run_folder.recalibrate(folder, profile)
-        _say(f"resuming {folder.path}")
+        say(f"resuming {folder.path}")
     else:
-        settings = load(experiment or default_experiment(), overrides or [], _say)
+        settings = load(experiment or default_experiment(), overrides or [], say)
         _check_allowed(allow_tx, station)
         _check_places(settings, station, allow_tx, profile)
         path = resume or out or _free(Path("runs") / settings.run.name)
         if resume is not None:
-            _say(f"{resume} holds no run yet: starting one")
+            say(f"{resume} holds no run yet: starting one")
         folder = run_folder.create(path, settings, fresh, station, profile)
-        _say(f"run folder {folder.path}")
+        say(f"run folder {folder.path}")
         created = True
     try:
         summary = _finish(folder, quiet, allow_tx, actors, offload)
@@ -186,18 +178,18 @@ def _finish(
 
     summary = finished_summary(folder)
     if summary is not None:
-        _say("this run is finished")
+        say("this run is finished")
     else:
         _explain(folder, quiet, allow_tx)
         try:
             summary = execute(folder, quiet, allow_tx=allow_tx, actors=actors, offload=offload)
         except KeyboardInterrupt:
-            _say(f"stopped; nothing is lost. Continue with: pairzero run --resume {folder.path}")
+            say(f"stopped; nothing is lost. Continue with: pairzero run --resume {folder.path}")
             raise
     for line in describe(summary):
-        _say(line)
-    _say(f"privacy statement: {folder.path / 'statement.txt'}")
-    _say(f"report: {folder.path / 'report.html'}")
+        say(line)
+    say(f"privacy statement: {folder.path / 'statement.txt'}")
+    say(f"report: {folder.path / 'report.html'}")
     return summary
 
 
@@ -221,20 +213,20 @@ def _explain(folder: RunFolder, quiet: bool, allow_tx: bool) -> None:
         from fl.calibrated import about
 
         besides += about(experiment, load_profile(folder.profile), file)
-    _say(
+    say(
         f"{learning.devices} devices, {learning.rounds} rounds of {learning.perturbations} perturbation(s)"
         + (f" in each of {learning.local_steps} local steps, " if learning.local_steps > 1 else ", ")
         + f"task {experiment.task.name}, model {experiment.model.source}, "
         + air
     )
     for line in besides:
-        _say(line)
+        say(line)
     if not privacy.enabled:
-        _say("privacy is OFF: batches are not secret and no noise is added")
+        say("privacy is OFF: batches are not secret and no noise is added")
     elif privacy.reproducible:
-        _say("privacy.reproducible: secrets derive from the seed, THE PRIVACY GUARANTEE IS VOID (testing only)")
+        say("privacy.reproducible: secrets derive from the seed, THE PRIVACY GUARANTEE IS VOID (testing only)")
     else:
-        _say(
+        say(
             f"privacy: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for every {privacy.unit}, "
             f"against {privacy.threat}; clip {privacy.clip:g} and learning rate are assumed to be chosen without the private data"
         )
@@ -254,7 +246,7 @@ def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folde
     """Write (again) the self-contained report.html of a run."""
     from fl.reporting.page import write_report
 
-    _say(f"report: {write_report(folder)}")
+    say(f"report: {write_report(folder)}")
 
 
 @app.command()
@@ -266,7 +258,7 @@ def export(
     from fl.export import export as write
 
     write(folder, out)
-    _say(f"model: {out} (load it with transformers, or: pairzero evaluate {out} --task NAME)")
+    say(f"model: {out} (load it with transformers, or: pairzero evaluate {out} --task NAME)")
 
 
 @app.command()
@@ -288,7 +280,7 @@ def evaluate(
             raise InputError(f"a model folder has no task of its own: name one with --task ({', '.join(TASKS)})")
         result = score_model(source, task, root, seed)
     low, high = result.interval
-    _say(
+    say(
         f"{result.task}: accuracy {result.score.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, "
         f"{result.score.examples} examples), loss {result.score.loss:.4f}, chance floor {result.floor:.1%}"
     )
@@ -316,12 +308,6 @@ def pretrain(
         corpora, out, mixture, tokens=tokens, width=width, layers=layers, heads=heads, vocabulary=vocabulary,
         batch=batch, sequence=sequence, rate=rate, seed=seed,
     )  # fmt: skip
-
-
-def _say(text: str) -> None:
-    from fl.progress import console
-
-    console.print(escape(text))
 
 
 def main() -> None:

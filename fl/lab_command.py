@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fl.terminal import say
 from radio.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def server(
     elif experiment is None:
         raise InputError("name an experiment file, for example examples/demo.toml, or continue a run with --resume RUN")
     else:
-        settings = load(experiment, overrides or [], _say)
+        settings = load(experiment, overrides or [], say)
         if station is not None:
             _check_station(settings, station)
         folder = run_folder.create(out or _free(Path("runs") / settings.run.name), settings, fresh, station)
-    _say(f"run folder {folder.path}")
+    say(f"run folder {folder.path}")
     try:
         summary = finished_summary(folder)
         if summary is None:
@@ -73,18 +74,18 @@ def server(
 
             try:
                 setup = Setup(listen, keys or default_folder(), wait)
-                summary = serve(folder, setup, (lambda line: None) if quiet else _say, quiet)
+                summary = serve(folder, setup, (lambda line: None) if quiet else say, quiet)
             except KeyboardInterrupt:
-                _say(f"stopped; nothing is lost. Continue with: pairzero server --resume {folder.path}")
+                say(f"stopped; nothing is lost. Continue with: pairzero server --resume {folder.path}")
                 raise
     except InputError:
         if created:
             run_folder.discard_unstarted(folder)
         raise
     for line in describe(summary):
-        _say(line)
-    _say(f"privacy statement: {folder.path / 'statement.txt'}")
-    _say(f"report: {folder.path / 'report.html'}")
+        say(line)
+    say(f"privacy statement: {folder.path / 'statement.txt'}")
+    say(f"report: {folder.path / 'report.html'}")
 
 
 def device(
@@ -131,16 +132,16 @@ def device(
     own = load_device(keys or default_folder(), name)
     terms = Terms(data, public, ledger, epsilon, delta, noise, clip, threat, model, root)
     stop = Stop()
-    say = (lambda line: None) if quiet else _say
+    tell = (lambda line: None) if quiet else say
     with ExitStack() as leaving:
         leaving.enter_context(stop.listening())
         radio = None
         if station is not None:
             from fl.lab.device_radio import DeviceRadio
 
-            radio = leaving.enter_context(DeviceRadio(name, station, allow_tx, say))
-        digest = DeviceProcess(server, own, terms, say, patience, radio).run(stop)
-    _say(f"{name}: the run is finished; digest of the weights {digest}")
+            radio = leaving.enter_context(DeviceRadio(name, station, allow_tx, tell))
+        digest = DeviceProcess(server, own, terms, tell, patience, radio).run(stop)
+    say(f"{name}: the run is finished; digest of the weights {digest}")
 
 
 def _check_station(experiment: Experiment, station: Path) -> None:
@@ -158,11 +159,3 @@ def _free(path: Path) -> Path:
         number += 1
         candidate = path.with_name(f"{path.name}-{number}")
     return candidate
-
-
-def _say(text: str) -> None:
-    from rich.markup import escape
-
-    from fl.progress import console
-
-    console.print(escape(text))

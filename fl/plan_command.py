@@ -38,10 +38,10 @@ def plan(
 
     from calibration.profile import load_profile
     from fl.calibrated import profile_for
-    from fl.cli import default_experiment
     from fl.config import load
     from fl.plan import plan_run
     from fl.run_folder import write_json
+    from fl.shipped import default_experiment
     from fl.station import bench_for
     from radio.errors import InputError
     from radio.station import load_station

@@ -39,10 +39,10 @@ def print_plan(
     no ledger is opened."""
     from rich.console import Console
 
-    from fl.cli import default_experiment
     from fl.config import load
     from fl.privacy_plan import describe, plan, plan_dict, table, warning
     from fl.run_folder import write_json
+    from fl.shipped import default_experiment
 
     settings = load(experiment or default_experiment(), overrides or [])
     points = plan(settings)

@@ -10,15 +10,13 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fl.attendance import Attendance
 from fl.diagnostics import received_snr_db
 from fl.rounds import Slot
+from fl.terminal import console
 from radio.air import Sounder
-
-console = Console(soft_wrap=True, highlight=False)
 
 
 class RunProgress:

@@ -34,11 +34,11 @@ def reproduce(
 ) -> None:
     """Measure a study's cells one after another and write its tables and figures.  What is in its cells.csv is not measured
     again; Ctrl-C keeps what is done, and the same command goes on."""
-    from fl.cli import _say
     from fl.config import parse_override
     from fl.studies.registry import STUDIES
     from fl.studies.reproduce import reproduce as carry_out
     from fl.studies.study import Scale
+    from fl.terminal import say
 
     settings: dict[str, Any] = {}
     for text in overrides or []:
@@ -50,17 +50,17 @@ def reproduce(
 
     if what == "list":
         for line in listing(list(STUDIES.values()), scale_of, out):
-            _say(line)
+            say(line)
         return
     if what not in (*STUDIES, "all"):
         raise InputError(f"reproduce {what!r}: no such study; there are {', '.join(STUDIES)}, and `all`")
     for study in STUDIES.values() if what == "all" else [STUDIES[what]]:
         try:
-            folder = carry_out(study, scale_of(study), out, _say)
+            folder = carry_out(study, scale_of(study), out, say)
         except KeyboardInterrupt:
-            _say(f"stopped; what is measured is kept in {out}. Go on with the same command")
+            say(f"stopped; what is measured is kept in {out}. Go on with the same command")
             raise
-        _say(f"{study.name}: {folder / f'{study.name}.md'}")
+        say(f"{study.name}: {folder / f'{study.name}.md'}")
 
 
 def listing(studies: list[Study], scale_of: Any, out: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fl.terminal import say
 from radio.errors import InputError, StoppedEarly
 
 
@@ -41,8 +42,8 @@ def sweep(
         raise InputError("name the folder of the sweep: --out DIR; calling again with it continues the sweep")
     if ray is None and ray_address is not None:
         raise InputError("--ray-address without --ray: say how many runs at a time, for example --ray 2")
-    planned = engine.cells(experiment, overrides or [], engine.parse_grid(grid or []), seeds, out.resolve(), _say)
-    _say(f"{len(planned)} runs in {out}")
+    planned = engine.cells(experiment, overrides or [], engine.parse_grid(grid or []), seeds, out.resolve(), say)
+    say(f"{len(planned)} runs in {out}")
     results: dict[Path, engine.Summary] = {}
     failed: list[str] = []
     try:
@@ -52,27 +53,19 @@ def sweep(
             name = cell.path.relative_to(out.resolve())
             if isinstance(ended, dict):
                 results[cell.path] = ended
-                _say(f"{name}: accuracy {ended['accuracy']:.1%} (floor {ended['chance_floor']:.1%})")
+                say(f"{name}: accuracy {ended['accuracy']:.1%} (floor {ended['chance_floor']:.1%})")
             else:
                 failed.append(f"{name}: {ended}")
-                _say(failed[-1])
+                say(failed[-1])
     except KeyboardInterrupt:
-        _say("stopped; nothing is lost. The same command goes on")
+        say("stopped; nothing is lost. The same command goes on")
         raise
     finally:
         done = [(cell, results[cell.path]) for cell in planned if cell.path in results]
         if done:
             for written in write_tables(out, done):
-                _say(f"table: {written}")
+                say(f"table: {written}")
     if failed:
         raise StoppedEarly(
             f"{len(failed)} of {len(planned)} runs are not finished ({failed[0]}); the same command tries them again"
         )
-
-
-def _say(text: str) -> None:
-    from rich.markup import escape
-
-    from fl.progress import console
-
-    console.print(escape(text))

@@ -15,10 +15,10 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from fl import run_folder
-from fl.cli import default_experiment
 from fl.config import load
 from fl.flower.strategy import Strategy
 from fl.run_folder import RunFolder
+from fl.shipped import default_experiment
 from radio.errors import InputError
 
 app = ServerApp()

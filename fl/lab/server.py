@@ -69,6 +69,7 @@ class Server(RemoteLedgers):
         settings: tuple[tuple[str, object, object], ...] = (
             ("learning.local_steps", learning.local_steps, 1),
             ("run.record_every", run.record_every, 0),
+            ("radio.check_every", folder.experiment.radio.check_every or 0, 0),
             ("privacy.schedule", folder.experiment.privacy.schedule, "constant"),
         )
         for key, value, allowed in settings:

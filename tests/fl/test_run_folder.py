@@ -48,9 +48,9 @@ def test_run_ids_are_unique(tmp_path):
 
 def test_the_folder_is_there_before_torch_is_imported(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nimport fl.cli\n"
+        "import sys\nfrom pathlib import Path\nimport fl.cli\nimport fl.shipped\n"
         "from fl import run_folder\nfrom fl.config import load\nfrom fl.requirement import parse\n"
-        f"folder = run_folder.create(Path({str(tmp_path / 'run')!r}), load(fl.cli.default_experiment()))\n"
+        f"folder = run_folder.create(Path({str(tmp_path / 'run')!r}), load(fl.shipped.default_experiment()))\n"
         "heavy = {'torch', 'transformers', 'scipy', 'sklearn', 'numba', 'dp_accounting', 'matplotlib'}\n"
         "print(folder.path.is_dir(), sorted(heavy & set(sys.modules)))\n"
     )

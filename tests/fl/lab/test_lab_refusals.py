@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 
 from bench.lab import Lab
@@ -84,3 +85,10 @@ def test_an_owner_is_not_talked_out_of_limits(lab: Lab, make_experiment: Make) -
         assert refused.wait() == 2
         assert said in " ".join(refused.printed.split())
     assert lab.ledgers() == {}
+
+
+@pytest.mark.parametrize("key, value", [("radio.check_every", 3), ("run.record_every", 2), ("learning.local_steps", 2)])
+def test_what_only_one_process_does_is_refused(lab: Lab, make_experiment: Make, key: str, value: int) -> None:
+    server = lab("server", write(lab, make_experiment({key: value})), "--out", lab.run, "--listen", "tcp://127.0.0.1:*")
+    assert server.wait() == 2
+    assert f"{key} = {value} is for runs in one process" in " ".join(server.printed.split())
