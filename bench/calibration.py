@@ -11,21 +11,11 @@ Figures of every quantity are rows of the JSON (their names have brackets).
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import logging
 from pathlib import Path
 
-from bench import calibration_coverage
-from bench.table import Row, publish
-
-
-def session_rows(quick: bool) -> list[Row]:
-    """Of whole sessions."""
-    if importlib.util.find_spec("bench.calibration_session") is None:
-        return []
-    rows: list[Row] = importlib.import_module("bench.calibration_session").rows(quick)
-    return rows
+from bench import calibration_coverage, calibration_session
+from bench.table import publish
 
 
 def main() -> None:
@@ -34,7 +24,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    rows = [*calibration_coverage.rows(arguments.quick), *session_rows(arguments.quick)]
+    rows = [*calibration_coverage.rows(arguments.quick), *calibration_session.rows(arguments.quick)]
     shown = [row for row in rows if "[" not in row.name]
     publish("calibration", shown, arguments.quick, arguments.json, [row for row in rows if "[" in row.name])
 
