@@ -63,9 +63,9 @@ SERVER = [
     *_both("server", _SEND, "Open", 3),
     *_both("server", _SEND, "Propose", 3),
     *_both("server", _SEND, "Transmit", 3),
-    Seam("server", "fl.lab.air_service:LabAir.aggregate_sent", "before", call=2),
+    Seam("server", "fl.lab.air_service:LabAir.receive", "before", call=2),
     Seam("server", f"{_JOURNAL}.burn", "before"),
-    Seam("server", "fl.lab.air_service:LabAir.aggregate_sent", "after", call=2),
+    Seam("server", "fl.lab.air_service:LabAir.receive", "after", call=2),
     Seam("server", f"{_JOURNAL}.burn", "after"),
     Seam("server", f"{_JOURNAL}.commit", "before", call=2),
     Seam("server", _WRITE, "half", '"type":"round"', 2),
@@ -102,7 +102,7 @@ SEAMS = (*SERVER, *DEVICE)
 
 
 # Where a server has to have died for the next to have a slot to burn: all are charged, and nothing is closed.
-MID_SLOT = Seam("server", "fl.lab.air_service:LabAir.aggregate_sent", "before", call=2)
+MID_SLOT = Seam("server", "fl.lab.air_service:LabAir.receive", "before", call=2)
 
 
 def die(where: str, when: When, what: str = "", call: int = 1, file: str = "") -> None:

@@ -82,26 +82,24 @@ def bench_for(
     Raises InputError for what cannot go over these radios, PermitError where nothing permits it.
     """
     learning, station = experiment.learning, file.station
+    check_fidelity(experiment)
+    if len(file.device) < learning.devices:
+        raise InputError(
+            f"learning.devices = {learning.devices}, but station {station.name} has {len(file.device)}; name more of "
+            f"them in [[device]], or take --set learning.devices={len(file.device)}"
+        )
     used = file.model_copy(update={"device": file.device[: learning.devices]})
     calibrated = None if profile is None else profile_for(experiment, profile, used)
     check_air(experiment, file, calibrated is not None and mean_power(calibrated, learning.devices) is not None)
-    if len(file.device) < learning.devices:
-        raise InputError(
-            f"learning.devices = {learning.devices}, but station {file.station.name} has {len(file.device)}; name more of "
-            f"them in [[device]], or take --set learning.devices={len(file.device)}"
-        )
     if calibrated is not None:
         gain = {"receive_gain_db": calibrated.receive_gain_db}
         used = used.model_copy(update={"station": station.model_copy(update=gain)})
     return Bench(used, permit_of(used, allow_tx), len(file.device) - learning.devices, calibrated)
 
 
-def check_air(experiment: Experiment, file: StationFile, powers_known: bool = False) -> None:
-    """Raises InputError for an air that cannot be had over the radios of this station, however many they are.
-
-    powers_known  a calibration has measured the mean power of every channel
-    """
-    radio, station = experiment.radio, file.station
+def check_fidelity(experiment: Experiment) -> None:
+    """Raises InputError for an air that has no radios."""
+    radio = experiment.radio
     if radio.mode == "ideal":
         raise InputError(
             "radio.mode = 'ideal' adds without a radio, so it has no use for --station; leave --station out, or take "
@@ -112,6 +110,15 @@ def check_air(experiment: Experiment, file: StationFile, powers_known: bool = Fa
             "radio.fidelity = 'symbol' draws the statistics of an air and has no samples for a radio to send; take "
             "--set radio.fidelity=sample, or leave --station out"
         )
+
+
+def check_air(experiment: Experiment, file: StationFile, powers_known: bool = False) -> None:
+    """Raises InputError for an air that cannot be had over the radios of this station, however many they are.
+
+    powers_known  a calibration has measured the mean power of every channel
+    """
+    radio, station = experiment.radio, file.station
+    check_fidelity(experiment)
     if radio.mode == "coherent" and station.clock == "free":
         raise InputError(
             f"radio.mode = 'coherent' needs one reference clock for all radios, and station {station.name} says clock = "

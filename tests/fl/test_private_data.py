@@ -105,8 +105,8 @@ def test_a_run_whose_ledger_was_lost_or_cut_short_does_not_go_on(private, tmp_pa
     folder = create(tmp_path / "run", private(learning__rounds=4))
     write = runs.Diagnostics.write
 
-    def crash(self, slot, seconds):
-        write(self, slot, seconds)
+    def crash(self, slot, *more):
+        write(self, slot, *more)
         if slot.slot == 2:
             raise RuntimeError
 

@@ -71,10 +71,10 @@ def test_an_interrupted_run_goes_on_with_the_schedule_and_its_ledger_lets_it(mak
     folder = create(tmp_path / "run", make_experiment(WEIGHTED | {"learning.rounds": 6}))
     write = runs.Diagnostics.write
 
-    def crash(self, slot, seconds):
+    def crash(self, slot, *more):
         if slot.slot == 2:
             raise RuntimeError
-        write(self, slot, seconds)
+        write(self, slot, *more)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
         patch.setattr(runs.Diagnostics, "write", crash)

@@ -116,7 +116,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(start, tmp_path)
     deadline = time.monotonic() + 120
     while not (cells.is_file() and ",done," in cells.read_text()) and time.monotonic() < deadline:
         time.sleep(0.01)
-    command.signal(signal.SIGINT)
+    command.kill(signal.SIGINT)
     assert command.wait() == 130, command.printed
     assert "Go on with the same command" in command.printed and "## Not run" in page.read_text()
     done = [row["digest"] for row in rows(cells.parent) if row["status"] == "done"]
