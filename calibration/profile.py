@@ -22,7 +22,6 @@ It says what is true of these radios at these settings and not of any others: `c
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +37,7 @@ from calibration.prediction import SumError
 from radio.errors import InputError
 from radio.recording import write_bytes
 from radio.station import StationFile
+from radio.toml_file import read_toml
 
 NAME = "profile.toml"
 VERSION = 1
@@ -189,12 +189,7 @@ class Profile(_Section):
 def load_profile(path: Path) -> Profile:
     """Of a file, or of a session's folder. Raises InputError naming file, key and value."""
     file = path / NAME if path.is_dir() else path
-    try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"profile {file} not found; make one with: pairzero calibrate --station FILE") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{file}: not a readable TOML file: {error}") from None
+    raw = read_toml(file, f"profile {file} not found; make one with: pairzero calibrate --station FILE")
     if raw.get("version") != VERSION:
         raise InputError(
             f"{file}: version = {raw.get('version')!r}; this program reads profiles of version {VERSION}. Calibrate again"

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from fl.config_checks import SURROUNDINGS, check
 from fl.tasks.registry import TASKS, is_task
 from radio.errors import InputError
+from radio.toml_file import read_toml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -266,18 +267,9 @@ def load(path: Path, overrides: Sequence[str] = (), tell: Callable[[str], None] 
     that names what was left out.  Relative `task.root` and `model.source` folders are looked up from the working directory.
     Raises InputError naming file, key, value and what is allowed.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"experiment file {path} not found; `pairzero run` without a file uses examples/demo.toml"
-        ) from None
-    except IsADirectoryError:
-        raise InputError(
-            f"{path} is a folder, not an experiment file; a run is continued with --resume {path}"
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a readable TOML file: {error}") from None
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not an experiment file; a run is continued with --resume {path}")
+    raw = read_toml(path, f"experiment file {path} not found; `pairzero run` without a file uses examples/demo.toml")
     origin = {f"{s}.{k}": str(path) for s, values in raw.items() if isinstance(values, dict) for k in values}
     origin |= {section: str(path) for section in raw}
     for override in overrides:

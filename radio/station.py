@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,6 +45,7 @@ from radio.pluto.transceiver import START_LAG_S, PlutoRadio, open_radio
 from radio.pluto.tuning import announce_calibration
 from radio.radio import Radio
 from radio.reference import reference_misfit
+from radio.toml_file import read_toml
 
 CRYSTAL_PPM = 25.0  # of a Pluto's own oscillator
 
@@ -350,12 +350,7 @@ def reference_hz(radio: PlutoRadio) -> float | None:
 
 def load_station(path: Path) -> StationFile:
     """Read and check a station file. Raises InputError naming file, key, value and what is allowed."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"station file {path} not found; hardware.md has one to start from") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a readable TOML file: {error}") from None
+    raw = read_toml(path, f"station file {path} not found; hardware.md has one to start from")
     try:
         return StationFile.model_validate(raw)
     except ValidationError as error:

@@ -13,7 +13,6 @@ The built-in tasks are such files (`fl/tasks/files`); what is read is their form
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from fl.tasks.hub import hub_splits
 from fl.tasks.table_file import FORMATS, as_text, read_rows
 from fl.tasks.task import UNIT, Example
 from radio.errors import InputError
+from radio.toml_file import read_toml
 
 FILES = Path(__file__).parent / "files"
 BUILT_IN = tuple(sorted(path.stem for path in FILES.glob("*.toml")))
@@ -115,12 +115,7 @@ def _asked(text: str) -> str:
 def load_task_file(name: str) -> TaskFile:
     """A built-in task by name, or any other by the path of its file.  Raises InputError naming file, key and value."""
     path = FILES / f"{name}.toml" if name in BUILT_IN else Path(name)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"task.name = {name!r}: no such task file; built in: {', '.join(BUILT_IN)}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a readable TOML file: {error}") from None
+    raw = read_toml(path, f"task.name = {name!r}: no such task file; built in: {', '.join(BUILT_IN)}")
     try:
         return TaskFile.model_validate(raw)
     except ValidationError as error:
