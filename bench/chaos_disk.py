@@ -89,7 +89,7 @@ def _live(run: Path, disk: _Disk, said: int) -> tuple[int, int]:
         said = asked = _records(journal.history)
         while True:
             asked = said + 1
-            slot = max(journal.history.slots, default=-1) + 1
+            slot = journal.history.slots.last + 1
             update = RoundUpdate(slot, 0.01, 1, "central", own_moves(slot, (0.5,)))
             match slot % 4:
                 case 0 | 1:

@@ -222,7 +222,7 @@ class _Campaign:
                 for position, print_ in note.get("seen", {}).items():
                     there = int(position) < len(log)
                     tally.lost += not there
-                    tally.mismatches += there and fingerprint(log.round(int(position))) != print_
+                    tally.mismatches += there and fingerprint(log.rounds(int(position), int(position) + 1)[0]) != print_
         self._judge_ledgers(records, sent)
 
     def _judge_ledgers(self, records: list[dict[str, Any]], sent: dict[str, Counter[int]]) -> None:

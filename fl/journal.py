@@ -9,6 +9,7 @@ from typing import Any
 
 from fl.update import Carried, Move, RoundUpdate
 from privacy.record_log import Record, RecordLog, exact, from_exact, read_records
+from privacy.slots import Slots
 from radio.errors import InputError
 
 NAME = "journal.jsonl"
@@ -24,8 +25,8 @@ class History:
     updates: list[RoundUpdate] = field(default_factory=list)  # in slot order, erased slots included
     received: list[tuple[list[float], float]] = field(default_factory=list)  # (mean, rate) of every committed round
     last: RoundUpdate | None = None  # the last committed one
-    slots: set[int] = field(default_factory=set)  # accounted for: committed, erased or burned
-    committed: set[int] = field(default_factory=set)  # those of them whose sum moved the weights
+    slots: Slots = field(default_factory=Slots)  # accounted for: committed, erased or burned
+    committed: Slots = field(default_factory=Slots)  # those of them whose sum moved the weights
     rounds: int = 0  # committed
     erased: int = 0
     burned: int = 0

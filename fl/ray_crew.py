@@ -83,7 +83,7 @@ class RayCrew:
             told = str(failed).strip().splitlines()
             raise InputError(f"a Ray actor could not start: {told[-1] if told else 'nobody knows why'}") from None
         for first in range(0, len(self._log), CHUNK):
-            entries = [self._log.round(p) for p in range(first, min(first + CHUNK, len(self._log)))]
+            entries = self._log.rounds(first, min(first + CHUNK, len(self._log)))
             self._get([actor.follow.remote(entries) for actor in self._actors])
         self.check()
 
@@ -100,8 +100,7 @@ class RayCrew:
 
     def take(self, update: RoundUpdate) -> None:
         entry = self._history.updates[-1]  # equal to `update`, and the one that later entries carry on
-        self._log.add(max(self._history.slots), entry, committed=entry is self._history.last)
-        told = [self._log.round(len(self._log) - 1)]
+        told = [self._log.add(self._history.slots.last, entry, committed=entry is self._history.last)]
         pending = [actor.follow.remote(told) for actor in self._actors]
         self._replica.replay([entry])
         self._get(pending)

@@ -133,7 +133,7 @@ def train(
 
     Raises StoppedEarly when the air erases too many slots in a row.
     """
-    slot = max(journal.history.slots, default=-1) + 1
+    slot = journal.history.slots.last + 1
     optimiser = named_optimiser(learning.optimiser, learning.perturbations, learning.momentum, journal.history.received)
     erased = 0
     while journal.history.rounds < learning.rounds and not stopping():

@@ -323,7 +323,7 @@ class Execution:
             )
         for slot in sorted(charged - history.slots):
             self.journal.burn(slot)
-        first = (max(history.slots, default=-1) + 1) * self.experiment.learning.local_steps
+        first = (history.slots.last + 1) * self.experiment.learning.local_steps
         session.certify(self.guarantee, self.ledgers, first)
 
     def _charged(self, ledger: Ledger) -> dict[int, int]:

@@ -8,6 +8,7 @@ import platform
 import secrets
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -59,12 +60,12 @@ class RunFolder:
             return None
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a file so that readers and crashes see the old text or the new, never half."""
+def write_atomic(path: Path, text: str | Iterable[str]) -> None:
+    """Replace a file so that readers and crashes see the old text or the new, never half.  A long text comes in parts."""
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

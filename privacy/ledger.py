@@ -22,6 +22,7 @@ from types import TracebackType
 
 from privacy.accounting import Charge, Spent, epsilon, fits, rounds_allowed
 from privacy.record_log import Record, RecordLog, exact, from_exact
+from privacy.slots import Slots
 from privacy.unit import EXAMPLE, Unit
 from radio.errors import BudgetError, InputError
 
@@ -82,7 +83,7 @@ class Ledger:
         self.threat = threat
         self.floor = floor
         self._counts: dict[Charge, int] = {}
-        self._slots: dict[str, dict[int, int]] = {}
+        self._slots: dict[str, Slots] = {}
         self._recorded_only = 0
         self._permit: dict[Charge, int] = {}  # fits together with all that is spent, and is not used up
         self._dearest: Charge | None = None  # costs no less than anything charged through this object
@@ -109,7 +110,7 @@ class Ledger:
         charge cannot be written.
         """
         if not self.enforce:
-            if slot in self._slots.get(run_id, {}):
+            if slot in self._slots.get(run_id, ()):
                 return
         elif self._recorded_only:
             raise BudgetError(
@@ -122,7 +123,7 @@ class Ledger:
                 f"a noise multiplier of {charge.noise_multiplier:.6g} was asked of {self.owner.name}, whose own least is "
                 f"{self.floor:.6g}. Nothing was transmitted. Propose more noise"
             )
-        elif in_order and slot <= max(self._slots.get(run_id, {-1: 0})):
+        elif in_order and slot <= self.last_slot(run_id):
             raise BudgetError(
                 f"slot {slot} of run {run_id} was asked for after a later one, or again; its noise was fixed ahead for one "
                 "transmission in its turn. Nothing was transmitted"
@@ -183,7 +184,11 @@ class Ledger:
 
     def slots(self, run_id: str) -> dict[int, int]:
         """Slot -> how often it was charged, for one run."""
-        return dict(sorted(self._slots.get(run_id, {}).items()))
+        return dict(self._slots[run_id].items()) if run_id in self._slots else {}
+
+    def last_slot(self, run_id: str) -> int:
+        """The latest slot that one run was charged for, -1 for none."""
+        return self._slots[run_id].last if run_id in self._slots else -1
 
     @property
     def void(self) -> bool:
@@ -247,8 +252,7 @@ class Ledger:
             )
         charge = Charge(from_exact(record["sampling_rate"]), from_exact(record["noise_multiplier"]))
         self._counts[charge] = self._counts.get(charge, 0) + 1
-        slots = self._slots.setdefault(record["run"], {})
-        slots[record["slot"]] = slots.get(record["slot"], 0) + 1
+        self._slots.setdefault(record["run"], Slots()).add(record["slot"])
         self._recorded_only += record["kind"] == "recorded-only"
 
     def _use_permit(self, charge: Charge) -> None:

@@ -107,7 +107,7 @@ def greet(message: Message, context: Context) -> Message:
         ledger = host.ledger(partition, _name(context))
         if ledger is not None:
             with ledger:
-                charged = max(ledger.slots(told.run_id), default=-1) if ledger.enforce else -1
+                charged = ledger.last_slot(told.run_id) if ledger.enforce else -1
     except PairzeroError as refused:
         return _answer(message, Refusal(str(refused)[:4000]))
     _keep(context, state)

@@ -189,10 +189,7 @@ class Fleet:
     def _suffix(self, first: int) -> list[bytes]:
         length = len(self._log)
         cuts = range(first, length, CHUNK) if first < length else [first]
-        return [
-            encode(Suffix(length, tuple(self._log.round(p) for p in range(cut, min(cut + CHUNK, length)))))
-            for cut in cuts
-        ]
+        return [encode(Suffix(length, tuple(self._log.rounds(cut, min(cut + CHUNK, length))))) for cut in cuts]
 
     def _lose(self, place: int) -> None:
         if self._nodes[place] is not None:

@@ -29,6 +29,7 @@ from fl.run import Execution, Stop, finished_summary
 from fl.run_folder import RunFolder
 from fl.transport import Transport
 from privacy.record_log import read_records
+from privacy.slots import Slots
 from radio.air import Air
 from radio.errors import InputError
 
@@ -61,7 +62,7 @@ class _FlowerRun(Execution):
     def _names_before(self) -> tuple[str, ...]:
         return ("",) * self.experiment.learning.devices
 
-    def _charges_said(self) -> dict[str, dict[int, int]]:
+    def _charges_said(self) -> dict[str, Slots]:
         return {}
 
     def _transport(self, air: Air, leaving: ExitStack) -> Transport:
@@ -100,7 +101,7 @@ class _FlowerNodesRun(RemoteLedgers, _FlowerRun):
     def _names_before(self) -> tuple[str, ...]:
         return self._names()
 
-    def _charges_said(self) -> dict[str, dict[int, int]]:
+    def _charges_said(self) -> dict[str, Slots]:
         return self.charged
 
     def _transport(self, air: Air, leaving: ExitStack) -> Transport:
@@ -109,7 +110,7 @@ class _FlowerNodesRun(RemoteLedgers, _FlowerRun):
         self._named(tuple(self.fleet.names))
         history = self.journal.history
         # What was charged and never closed is burned.  Nodes that are not here yet see to it themselves.
-        for slot in range(max(history.slots, default=-1) + 1, self.fleet.charged + 1):
+        for slot in range(history.slots.last + 1, self.fleet.charged + 1):
             self.journal.burn(slot)
         return transport
 

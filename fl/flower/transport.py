@@ -21,6 +21,7 @@ from fl.order import RoundOrder
 from fl.replica import Replica
 from fl.transport import Truth, charge
 from fl.update import RoundUpdate
+from privacy.slots import Slots
 from radio.air import Air, AirPlan, Received
 from radio.errors import BudgetError, InputError
 
@@ -39,7 +40,7 @@ class FlowerTransport:
     devices   with ledgers, where the server keeps them; [] where the nodes do: then whoever is late, lost or without budget
               is left out of the round
     may_miss  devices that may be missing of those whose noise was counted on
-    charged   device -> slot -> charges, as the nodes have said
+    charged   device -> the slots it has been charged for; what the nodes say is added
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class FlowerTransport:
         devices: Sequence[Device],
         air: Air,
         may_miss: int,
-        charged: dict[str, dict[int, int]],
+        charged: dict[str, Slots],
     ) -> None:
         self.devices = len(fleet.names)
         self.probe = replica.probe
@@ -107,7 +108,9 @@ class FlowerTransport:
             for word in words:
                 if isinstance(word, Armed) and word.slot == order.slot:
                     armed[k] = True
-                    self._charged.setdefault(self._fleet.names[k], {})[order.slot] = 1
+                    slots = self._charged.setdefault(self._fleet.names[k], Slots())
+                    if order.slot not in slots:  # one that is repeated, with reproducible noise, counts once
+                        slots.add(order.slot)
                 elif isinstance(word, Declined) and word.reason == "budget":
                     self._spent.add(k)
         return armed

@@ -209,7 +209,7 @@ class DeviceProcess:
         ledger = self._built.device.ledger
         charged = -1
         if ledger is not None and ledger.enforce:
-            charged = max(ledger.slots(welcome.run_id), default=-1)
+            charged = ledger.last_slot(welcome.run_id)
         self._say(f"joining run {welcome.run_id} as device {welcome.index} with {len(self._log)} rounds")
         return protocol.Built(self._built.facts, charged)
 

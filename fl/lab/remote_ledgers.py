@@ -13,15 +13,15 @@ from fl.run_folder import DEVICES, write_atomic, write_json
 from privacy.accounting import epsilon
 from privacy.facts import OwnerSpent, PrivacyFacts
 from privacy.record_log import encode, read_records
+from privacy.slots import Slots
 
 
 class RemoteLedgers(Execution):
-    """charged: device -> slot -> charges, as the devices have said in this process; their ledgers rule."""
+    """charged: device -> the slots it was charged for, as the devices have said; their ledgers rule."""
 
     def __init__(self, *settings: Any, **options: Any) -> None:
         super().__init__(*settings, **options)
-        self.charged: dict[str, dict[int, int]] = {}
-        self.earlier = self._earlier_charges()
+        self.charged = self._earlier_charges()
 
     def _build_devices(self, ledgers: Path) -> list[Device]:
         return []
@@ -36,25 +36,23 @@ class RemoteLedgers(Execution):
     def _named(self, names: tuple[str, ...]) -> None:
         write_json(self.folder.path / DEVICES, [{"name": name, "state": ""} for name in names])
 
-    def _earlier_charges(self) -> dict[str, dict[int, int]]:
+    def _earlier_charges(self) -> dict[str, Slots]:
         """What earlier processes of this run knew; after a crash, every slot of the journal counts for every device."""
         file = self.folder.path / CHARGES
-        known: dict[str, dict[int, int]] = {}
+        known: dict[str, Slots] = {}
         for copy in read_records(file) if file.is_file() else []:
-            known.setdefault(copy["owner"], {})[copy["slot"]] = copy["times"]
-        seen = {slot for slots in known.values() for slot in slots}
+            for _ in range(copy["times"]):
+                known.setdefault(copy["owner"], Slots()).add(copy["slot"])
+        missed = sorted(self.journal.history.slots - Slots(slot for slots in known.values() for slot in slots))
         for name in filter(None, self._names()):
-            known.setdefault(name, {}).update({slot: 1 for slot in self.journal.history.slots - seen})
+            for slot in missed:
+                known.setdefault(name, Slots()).add(slot)
         return known
-
-    def _charges(self) -> dict[str, dict[int, int]]:
-        earlier, latest = self.earlier, self.charged
-        return {n: {**earlier.get(n, {}), **latest.get(n, {})} for n in sorted({*earlier, *latest})}
 
     def _epsilon(self) -> float | None:
         if self.guarantee is None:
             return None
-        worst = max((sum(slots.values()) for slots in self._charges().values()), default=0)
+        worst = max((slots.total for slots in self.charged.values()), default=0)
         return epsilon([(self.guarantee.charge, worst)] if worst else [], self.guarantee.delta)
 
     def _evaluate(self, final: bool, full: bool = False) -> float:
@@ -67,17 +65,17 @@ class RemoteLedgers(Execution):
             return
         charge = self.guarantee.charge
         same = {"sampling_rate": charge.sampling_rate, "noise_multiplier": charge.noise_multiplier}
-        lines = [
+        lines = (
             encode({"owner": name, "slot": slot, "times": times, **same}).decode()
-            for name, slots in self._charges().items()
-            for slot, times in sorted(slots.items())
-        ]
-        write_atomic(self.folder.path / CHARGES, "".join(lines))
+            for name, slots in sorted(self.charged.items())
+            for slot, times in slots.items()
+        )
+        write_atomic(self.folder.path / CHARGES, lines)
 
     def _privacy_facts(self) -> PrivacyFacts:
         owners = []
-        for name, slots in self._charges().items():
-            rounds = sum(slots.values())
+        for name, slots in sorted(self.charged.items()):
+            rounds = slots.total
             if self.guarantee is not None:
                 spent = epsilon([(self.guarantee.charge, rounds)] if rounds else [], self.guarantee.delta)
                 owners.append(OwnerSpent(name, spent, rounds, "the device's own ledger; this run alone"))

@@ -149,15 +149,16 @@ class Server(RemoteLedgers):
         )
         self.hub = Hub(self.link, state, log, self.replica, self._anew, self.say, self._standing)
         self._standing(state.standing)
-        self.transport = LabTransport(self.experiment, self.hub, air, history, cued=self.bench is not None)
-        self.charged = self.transport.charged
+        self.transport = LabTransport(
+            self.experiment, self.hub, air, history, self.charged, cued=self.bench is not None
+        )
         self.say(f"listening at {self.link.endpoint} for {learning.devices} devices")
         if history.rounds < learning.rounds:
             self._gather(learning.devices, time.monotonic() + self.setup.wait_s)
         else:  # nothing is left but to tell those who wait for the end
             self._gather(learning.devices, time.monotonic() + min(self.setup.wait_s, FAREWELL_S), least=0)
         # What was charged and never closed is burned.  Devices that are not here yet see to it themselves.
-        for slot in range(max(history.slots, default=-1) + 1, self.hub.state.charged + 1):
+        for slot in range(history.slots.last + 1, self.hub.state.charged + 1):
             self.journal.burn(slot)
         return self.transport
 

@@ -32,6 +32,7 @@ from fl.order import RoundOrder
 from fl.replica import Replica
 from fl.transport import Truth
 from fl.update import RoundUpdate
+from privacy.slots import Slots
 from radio.air import AirPlan, Received, Receiver
 from radio.errors import BudgetError, InputError
 
@@ -84,13 +85,13 @@ class Hub:
 
     def close_slot(self, slot: int, update: RoundUpdate, committed: bool) -> None:
         """Add to the log, move the server's weights, tell everybody."""
-        self.log.add(slot, update, committed)
+        entry = self.log.add(slot, update, committed)
         self.replica.replay([update])
         if len(self.log) % self.state.welcome.digest_every == 0:
             self._digests[len(self.log)] = self.replica.digest()
             if len(self._digests) > KEPT:
                 del self._digests[next(iter(self._digests))]
-        self.feed(protocol.Close(self.log.round(len(self.log) - 1)))
+        self.feed(protocol.Close(entry))
 
     def end(self, reason: Reason) -> dict[str, str]:
         """Tell everybody; for a run that is over, wait for digests of the final weights.  Digest by device."""
@@ -125,8 +126,8 @@ class Hub:
                 case protocol.Send(peer, message):
                     self._send(peer, message)
                 case protocol.SendSuffix(peer, had):
-                    entries = range(had, min(had + self.state.chunk, len(self.log)))
-                    self._send(peer, Suffix(len(self.log), tuple(self.log.round(p) for p in entries)))
+                    entries = self.log.rounds(had, min(had + self.state.chunk, len(self.log)))
+                    self._send(peer, Suffix(len(self.log), tuple(entries)))
                 case protocol.Check(device, position, digest):
                     self._check(device, position, digest)
                 case protocol.Answered(device, message) if self._answers is not None:
@@ -154,7 +155,7 @@ class Hub:
             position,
         )
         self.feed(protocol.End("error"))
-        slots = [self.log.round(entry).slot for entry in range(position)]
+        slots = [entry.slot for entry in self.log.rounds(0, position)]
         raise InputError(
             f"{device} has other weights than the server after {position} slots ({digest[:16]}, not {ours[:16]}): "
             + sentence(verdict, device, slots)
@@ -196,15 +197,22 @@ class LabTransport:
 
     air      simulated, in a process of its own, or the receiver beside this server
     cued     whether payloads are sent at the air's cues, over radios; else at Transmit
-    charged  device -> slot -> charges, as the devices have said; their ledgers rule
+    charged  device -> the slots it has been charged for; what the devices say is added
     """
 
-    def __init__(self, experiment: Experiment, hub: Hub, air: Receiver, history: History, cued: bool) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        hub: Hub,
+        air: Receiver,
+        history: History,
+        charged: dict[str, Slots],
+        cued: bool,
+    ) -> None:
         self.devices = experiment.learning.devices
         self.probe = hub.replica.probe
         self.transmitted = np.zeros(self.devices, bool)
-        self.charged: dict[str, dict[int, int]] = {}
-        self._hub, self._air, self._history, self._cued = hub, air, history, cued
+        self._hub, self._air, self._history, self._charged, self._cued = hub, air, history, charged, cued
         privacy = experiment.privacy
         self._may_miss = self.devices if privacy.threat == "own-noise" else privacy.dropouts
         self._order: RoundOrder | None = None
@@ -230,7 +238,9 @@ class LabTransport:
             proposals[names[k]] = Propose(order.slot, active, float(noise_std), *loudness)
         armed = self._hub.ask("arming", order.slot, proposals)
         for name in armed:
-            self.charged.setdefault(name, {})[order.slot] = 1
+            slots = self._charged.setdefault(name, Slots())
+            if order.slot not in slots:  # one that is repeated, with reproducible noise, counts once
+                slots.add(order.slot)
         if active and not armed and self.all_spent:
             raise BudgetError("no device has privacy budget for a further round; the rounds so far stand")
         if len(armed) < active - self._may_miss:
