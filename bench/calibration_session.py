@@ -123,10 +123,10 @@ def mode_row(quick: bool) -> Row:
 
 def gap_db(settings: dict[str, Any]) -> float:
     """Aggregation error of a run with a profile, over what the profile expects of it."""
-    from fl.cli import default_experiment
     from fl.config import load
     from fl.run import execute
     from fl.run_folder import create
+    from fl.shipped import default_experiment
     from fl.surroundings import described, surroundings_of
 
     small = {"task.examples_per_device": 50, "task.test_examples": 20, "learning.batch": 2, "learning.perturbations": 8}
