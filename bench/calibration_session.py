@@ -39,11 +39,17 @@ SEED = 88
 STATIONS = 60
 JUDGED = Sweep(16384, 4096, 16, 3)  # of each mode, to tell which is better; a run has one or a few sums a round
 FIVE = 5
-RUNS = (  # the experiment's air, and what the run sends: 8 numbers a round
+RUNS: tuple[dict[str, Any], ...] = (  # the experiment's air; a run sends 8 numbers a round in the recommended mode
     {"radio.profile": "pluto-bench", "radio.shared_clock": True},
     {"radio.profile": "pluto-bench"},
-    {"radio.profile": "textbook", "radio.mode": "energy"},
-    {"radio.profile": "none", "radio.fading": "static", "radio.snr_db": 15.0, "radio.window": 4096},
+    {"radio.profile": "textbook"},
+    {
+        "radio.profile": "none",
+        "radio.fading": "static",
+        "radio.offset_hz": 0.0,
+        "radio.snr_db": 15.0,
+        "radio.window": 4096,
+    },
 )
 RUN_ROUNDS = 60
 
@@ -123,10 +129,10 @@ def mode_row(quick: bool) -> Row:
 
 def gap_db(settings: dict[str, Any]) -> float:
     """Aggregation error of a run with a profile, over what the profile expects of it."""
-    from fl.cli import default_experiment
     from fl.config import load
     from fl.run import execute
     from fl.run_folder import create
+    from fl.shipped import default_experiment
     from fl.surroundings import described, surroundings_of
 
     small = {"task.examples_per_device": 50, "task.test_examples": 20, "learning.batch": 2, "learning.perturbations": 8}
@@ -144,8 +150,7 @@ def gap_db(settings: dict[str, Any]) -> float:
             profile = Session(session, stand, steps).run()
         advised = profile.recommendation
         assert advised is not None, "these stations carry known sums"
-        keep = {"radio.mode": settings["radio.mode"]} if "radio.mode" in settings else {}
-        experiment = made(advised.settings | keep)
+        experiment = made(advised.settings)
         summary = execute(create(Path(folder) / "run", experiment, profile=session), quiet=True)
         return float(summary["aggregate_nmse_db"] - summary["expected_nmse_db"])
 

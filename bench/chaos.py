@@ -1,12 +1,13 @@
 """What a lab survives: kills, nonsense on the wire, links that break, and power cuts; and what its control plane costs.
 
     python -m bench.chaos [--quick] [--json FILE] [--kills 200] [--messages 1000000] [--cuts 1000]
-                          [--partition 30] [--overhead | --long ROUNDS]
+                          [--partition 30] [--overhead | --long ROUNDS | --embedded]
 
 `kills` of a server and two devices on a toy model, at every named write, send and arm (`bench.seams`) and at random;
 `digest_mismatches` counts replicas, logs and final weights that are not those of the journal, `lost_commits` entries that a
 process had seen and the journal lacks, `budget_overspends` budgets exceeded, slots charged twice, transmitted without a
-charge, or burned beyond one a kill. `overhead_ms` is what a round costs besides measuring, updating and the air.
+charge, or burned beyond one a kill; `--embedded` is the same with the shipped model. `overhead_ms` is what a round costs
+besides measuring, updating and the air.
 
 `malformed` frames, damaged, stale, repeated, reordered, of strangers or out of turn, half of them at a server and half at a
 device, both in the middle of a round: `uncaught` counts those that raised an error or changed anything. `rejoin_s_max` is the
@@ -105,13 +106,14 @@ def main() -> None:
     parser.add_argument(
         "--long", type=int, default=0, metavar="ROUNDS", help="only so many rounds, and what they leave behind"
     )
+    parser.add_argument("--embedded", action="store_true", help="only the kills, of runs of the shipped model")
     parser.add_argument("--partition", type=float, default=30.0, metavar="SECONDS")
     parser.add_argument("--cuts", type=int, default=1_000)
     arguments = parser.parse_args()
     quick = arguments.quick
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = toy_model(folder / "model")
+        model = Path("embedded") if arguments.embedded else toy_model(folder / "model")
 
         def toy(rounds: int, devices: int = 2, parameters: str = GAINS) -> Path:
             file = folder / f"{devices}-{rounds}.toml"
@@ -122,16 +124,18 @@ def main() -> None:
             files = [toy(arguments.long), toy(max(1, arguments.long // LAB_SHARE))]
         elif quick:
             files = [toy(20)]
+        elif arguments.embedded:
+            files = [toy(200)]
         else:
             files = [toy(500), toy(500, 5), *([] if arguments.overhead else [toy(200, parameters="*")])]
         with Forks(files) as forks:
             if arguments.long:
                 rows = long(forks, *files, folder)
             else:
-                rows = [overhead(forks, file, folder) for file in files[:2]]
+                rows = [] if arguments.embedded else [overhead(forks, file, folder) for file in files[:2]]
                 if not arguments.overhead:
                     rows += kills(forks, files[-1], folder, 2 if quick else arguments.kills, () if quick else SEAMS)
-    if not (arguments.long or arguments.overhead):
+    if not (arguments.long or arguments.overhead or arguments.embedded):
         rows += wire(10_000 if quick else arguments.messages)
         rows += link(20, 1.0) if quick else link(1000, arguments.partition)
         rows += disk(100 if quick else arguments.cuts)

@@ -127,7 +127,7 @@ def device(
     from fl.lab.device import DeviceProcess
     from fl.lab.keys import default_folder, load_device
     from fl.lab.owner import Terms
-    from fl.run import Stop
+    from fl.stop import Stop
 
     own = load_device(keys or default_folder(), name)
     terms = Terms(data, public, ledger, epsilon, delta, noise, clip, threat, model, root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -18,6 +19,8 @@ from fl.rounds import Slot
 from fl.terminal import console
 from radio.air import Sounder
 
+HEARD = 500  # slots
+
 
 class RunProgress:
     """Rounds a second, held-out loss and accuracy, received SNR and epsilon, and who is left out for long (`names`: of the
@@ -28,7 +31,8 @@ class RunProgress:
         self._attendance = Attendance(names)
         self._began, self._first = time.monotonic(), done
         self._done = done
-        self._heard: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # since the last evaluation
+        # since the last evaluation
+        self._heard: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque(maxlen=HEARD)
         self._held_out = ""
         self._bar = Progress(
             TextColumn("[bold]round"),
@@ -75,10 +79,10 @@ class RunProgress:
             f"round {rounds:5d}  held-out loss {loss:.3f}  accuracy {accuracy:6.1%} (floor {floor:.1%})"
             f"{self._air()}{spent}{speed}"
         )
-        self._heard = []
+        self._heard.clear()
 
     def _air(self) -> str:
-        """The received SNR since the last evaluation, where there is one."""
+        """The received SNR since the last evaluation, of the last `HEARD` slots at most, where there is one."""
         if not self._heard:
             return ""
         snr = received_snr_db(*(np.concatenate(column) for column in zip(*self._heard, strict=True)))

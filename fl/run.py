@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from calibration.watch import LeftBox, WatchedAir
@@ -29,6 +26,7 @@ from fl.station import SIMULATED, Bench, bench_for, device_names, not_used
 from fl.station import open_air as open_station_air
 from fl.station_air import RadioStop
 from fl.station_log import StationLog
+from fl.stop import Stop, Terminated
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
 from fl.tensorboard import Board
 from fl.terminal import say
@@ -44,36 +42,6 @@ if TYPE_CHECKING:
     from privacy.ledger import Ledger
     from radio.air import Mode, Sounder
     from radio.radio import Radio
-
-
-class Stop:
-    """Ctrl-C and SIGTERM: the first ends the run in order after the round, the second at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.terminated = False
-
-    def __bool__(self) -> bool:
-        return self.asked
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked, self.terminated = True, number == signal.SIGTERM
-        os.write(2, b"\nfinishing the round; once more to stop at once (its charge stays spent)\n")  # safe in a handler
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        before = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-class Terminated(StoppedEarly):
-    """By SIGTERM, which is meant for all that this process does."""
 
 
 @dataclass(frozen=True)

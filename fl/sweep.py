@@ -14,7 +14,8 @@ from typing import Any
 
 from fl import run_folder
 from fl.config import Experiment, load
-from fl.run import Terminated, execute, finished_summary
+from fl.run import execute, finished_summary
+from fl.stop import Terminated
 from radio.errors import InputError, PairzeroError
 
 Summary = dict[str, Any]

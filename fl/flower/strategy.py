@@ -25,8 +25,9 @@ from fl.journal import Journal
 from fl.lab.facts import facts_of
 from fl.lab.log import Log
 from fl.lab.remote_ledgers import RemoteLedgers
-from fl.run import Execution, Stop, finished_summary
+from fl.run import Execution, finished_summary
 from fl.run_folder import RunFolder
+from fl.stop import Stop
 from fl.transport import Transport
 from privacy.record_log import read_records
 from privacy.slots import Slots

@@ -45,8 +45,8 @@ from fl.lab.messages import (
 )
 from fl.lab.owner import Terms, build_device, check, on_this_host, own_task
 from fl.replica import Replica
-from fl.run import Stop
 from fl.run_folder import version
+from fl.stop import Stop
 from fl.tasks.task import Task
 from radio.errors import BudgetError, InputError, PairzeroError, StoppedEarly
 

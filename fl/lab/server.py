@@ -27,10 +27,10 @@ from fl.lab.remote_ledgers import RemoteLedgers
 from fl.lab.server_state import State
 from fl.lab.transport import Hub, LabTransport
 from fl.replica import Replica
-from fl.run import Stop
 from fl.run_folder import DEVICES, RunFolder, version, write_json
 from fl.station import not_used, open_receiver_air
 from fl.station_log import StationLog
+from fl.stop import Stop
 from fl.transport import Transport
 from privacy.record_log import read_records
 from radio.air import Mode, Receiver

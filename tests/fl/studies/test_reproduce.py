@@ -110,7 +110,8 @@ def test_another_file_in_the_record_s_place_is_refused(make_study, tmp_path):
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(start, tmp_path):
-    words = ("reproduce", "choices", "--quick", "--out", tmp_path)
+    long = ("--set", "learning.rounds=25")  # so that there is something left to be interrupted
+    words = ("reproduce", "choices", "--quick", *long, "--out", tmp_path)
     page, cells = tmp_path / "choices-quick" / "choices.md", tmp_path / "choices-quick" / "cells.csv"
     command = start(*words)
     deadline = time.monotonic() + 120
