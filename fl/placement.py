@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SPREAD = ("auto", "balanced")
 WHOLE = ["OPTDecoderLayer"]  # never split: its residuals must meet
-HALF = 6 / 4  # bytes of an fp32 master and its bf16 copy, of those of fp32 alone
 ROOM = 0.9  # of an accelerator's free memory for weights, the rest for activations
 OFFLOAD = "--offload DIR keeps the weights in a mapped file instead"
 
@@ -31,18 +30,18 @@ def check_map(device_map: str) -> None:
         raise InputError(f"--device-map {device_map!r} is unknown; allowed: cpu, cuda, cuda:N, {', '.join(SPREAD)}")
 
 
-def place(network: Any, device_map: str, half: bool = False) -> None:
+def place(network: Any, device_map: str, beside: int = 0) -> None:
     """Move a network that is in main memory, in place.
 
-    half   a bf16 copy will lie beside the weights
+    beside  bytes that will lie beside the weights: of what moves, a copy in bf16 (`fl.half`)
 
     Raises InputError where there is no such device or no room, and where accelerate is needed and absent.
     """
     check_map(device_map)
     if device_map in SPREAD:
-        spread(network, inferred(network, device_map, half))
+        spread(network, inferred(network, device_map, beside))
     else:
-        network.to(_device(device_map, size(network) * (HALF if half else 1)))
+        network.to(_device(device_map, size(network) + beside))
 
 
 def size(network: Any) -> int:
@@ -58,7 +57,7 @@ def placed(network: Any) -> dict[str, int]:
     return counts
 
 
-def inferred(network: Any, device_map: str, half: bool = False) -> dict[str, int | str]:
+def inferred(network: Any, device_map: str, beside: int = 0) -> dict[str, int | str]:
     """accelerate's device of every part of the network."""
     try:
         from accelerate import infer_auto_device_map
@@ -68,12 +67,13 @@ def inferred(network: Any, device_map: str, half: bool = False) -> dict[str, int
             f"--device-map {device_map} needs accelerate, which is not installed: {install('large')}; one device (cuda, cuda:N) "
             "needs it not"
         ) from None
-    room = {
-        device: int(free * (1 if device == "cpu" else ROOM) / (HALF if half else 1))
-        for device, free in get_max_memory().items()
-    }
-    if "cpu" in room:
-        room["cpu"] += size(network)  # which is there already
+    free = get_max_memory()
+    if "mps" in free:  # Apple's has no fp64, in which losses come back
+        free = {"cpu": free["mps"]}
+    if "cpu" in free:
+        free["cpu"] += size(network)  # which is there already
+    share = size(network) / (size(network) + beside)
+    room = {device: int(share * bytes * (1 if device == "cpu" else ROOM)) for device, bytes in free.items()}
     room = get_balanced_memory(network, room, no_split_module_classes=WHOLE)
     return dict(infer_auto_device_map(network, max_memory=room, no_split_module_classes=WHOLE))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -86,7 +87,8 @@ def build_replica(
             f'{list(experiment.learning.parameters)} trains no adapter; use learning.parameters = ["*lora_*"]'
         )
     if device_map is not None:
-        placement.place(model.network, device_map, half)
+        moving = sum(math.prod(a.shape) for a in model.select(experiment.learning.parameters).values())
+        placement.place(model.network, device_map, beside=2 * moving if half else 0)
     # a small model's forwards run side by side on one thread each: sharing its short products costs more than it gives
     side_by_side = model.network.config.hidden_size <= SMALL
     set_threads(1 if side_by_side else threads)

@@ -169,10 +169,9 @@ def test_accelerators_are_filled_evenly_with_whole_blocks_and_tied_weights_stay_
 def test_what_would_be_offloaded_is_refused(monkeypatch, tiny_model):
     network = load_model(str(tiny_model)).network
     # as on a machine that the model itself has filled: it lies there already, and needs no second room
-    monkeypatch.setattr("accelerate.utils.get_max_memory", lambda given=None: given or {"cpu": 1 << 20})
+    monkeypatch.setattr("accelerate.utils.get_max_memory", lambda given=None: given or {"cpu": 90_000})
     placement.place(network, "auto")
-    monkeypatch.setattr(placement, "size", lambda _: 0)
-    monkeypatch.setattr("accelerate.utils.get_max_memory", lambda given=None: given or {"cpu": 1000})
+    monkeypatch.setattr(placement, "size", lambda _: 1)
     with pytest.raises(InputError, match=r"would be offloaded by accelerate.*--offload DIR"):
         placement.place(network, "auto")
 
@@ -191,7 +190,7 @@ def test_devices_that_are_not_there_are_refused(monkeypatch, tiny_model):
     with pytest.raises(
         InputError, match=rf"--device-map cuda:1: the weights take {total * 3 // 2:,} bytes.*`auto`.*--offload"
     ):
-        placement.place(network, "cuda:1", half=True)
+        placement.place(network, "cuda:1", beside=total // 2)
     assert placement._device("cuda:1", total) == torch.device("cuda:1")
     assert placement.placed(network) == {"cpu": total // 4}
 
@@ -242,16 +241,17 @@ def test_every_operation_finds_its_operands_on_one_device(monkeypatch, tiny_mode
                 device = str(next(module.parameters()).device)
                 attach_execution_device_hook(module, device)
                 add_hook_to_module(module, AlignDevicesHook(device))
-        for name, pattern, functional, more in [
-            ("rademacher", "*embed_tokens*", False, {}),  # the largest: both ends of the network, and no page by page
-            ("rademacher", "*fc2*", False, {"density": 0.1}),
-            ("gaussian", "*fc2.bias", False, {"density": 0.1, "mask": "random"}),
-            ("low-rank", "*fc1.weight", False, {}),
-            ("low-rank", "*", True, {}),
+        outer = ("*fc1.*", "*embed*", "model.decoder.final_layer_norm.*")
+        for name, patterns, functional, more in [
+            ("rademacher", ("*embed_tokens*",), False, {}),  # a table, of which no page waits, and the head
+            ("rademacher", ("*fc2*",), False, {"density": 0.1}),
+            ("gaussian", ("*fc2.bias",), False, {"density": 0.1, "mask": "random"}),
+            ("low-rank", ("*fc1.weight",), False, {}),
+            ("low-rank", outer, True, {}),
         ]:
-            z = direction(name, model.select((pattern,)), **more)
-            replica = Replica(model, likelihood, (pattern,), z, functional=functional)
-            assert replica.projections(examples, 5, 2, 1e-3).shape == (2, 2)
+            z = direction(name, model.select(patterns), **more)
+            replica = Replica(model, likelihood, patterns, z, functional=functional)
+            assert replica.projections(examples, 5, 1, 1e-3).shape == (2, 1)
             replica.restore(replica.snapshot())
             assert replica.digest()
         half_way = likelihood.activations(examples, 1)
@@ -304,11 +304,11 @@ def test_memory_is_the_weights_and_one_piece_of_a_pass():
     from fl.directions.eager import PIECE_ELSEWHERE
     from fl.weights import Weights
 
-    model = random_opt(quick=True)
+    model, before = random_opt(quick=True), torch.cuda.memory_allocated()
     placement.place(model.network, "cuda")
     weights = Weights(model.arrays, direction("rademacher", model.arrays))
     torch.cuda.reset_peak_memory_stats()
     weights.replay([RoundUpdate(s, 1e-3, 2, "central", own_moves(s, (0.01, -0.02))) for s in range(3)])
     torch.cuda.synchronize()
     # a piece exists as words, signs, floats and their product with an amount, at most eight times 4 bytes an element
-    assert torch.cuda.max_memory_allocated() < 1.05 * placement.size(model.network) + 32 * PIECE_ELSEWHERE
+    assert torch.cuda.max_memory_allocated() - before < 1.05 * placement.size(model.network) + 32 * PIECE_ELSEWHERE
