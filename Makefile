@@ -11,7 +11,7 @@ demo: .venv/installed
 	.venv/bin/pairzero run examples/demo.toml --out runs/demo --fresh
 
 test: .venv/installed
-	.venv/bin/python -m pytest -n auto --dist loadfile
+	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	.venv/bin/ruff check .

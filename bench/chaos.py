@@ -7,7 +7,7 @@
 `digest_mismatches` counts replicas, logs and final weights that are not those of the journal, `lost_commits` entries that a
 process had seen and the journal lacks, `budget_overspends` budgets exceeded, slots charged twice, transmitted without a
 charge, or burned beyond one a kill; `--embedded` is the same with the shipped model. `overhead_ms` is what a round costs
-besides measuring, updating and the air.
+besides measuring, updating and the air, with and without what the disk takes to sync journal and ledgers.
 
 `malformed` frames, damaged, stale, repeated, reordered, of strangers or out of turn, half of them at a server and half at a
 device, both in the middle of a round: `uncaught` counts those that raised an error or changed anything. `rejoin_s_max` is the
@@ -53,12 +53,13 @@ def kills(forks: Forks, experiment: Path, folder: Path, count: int, seams: Seque
     ]
 
 
-def overhead(forks: Forks, experiment: Path, folder: Path) -> Row:
+def overhead(forks: Forks, experiment: Path, folder: Path, synced: bool = True) -> Row:
     devices = load(experiment).learning.devices
-    took = 1e3 * overheads_s(forks, experiment, folder / f"overhead-{devices}", devices)
+    name = ("overhead_ms" if synced else "overhead_no_disk_ms") + ("" if devices == 2 else f"_k{devices}")
+    took = 1e3 * overheads_s(forks, experiment, folder / name, devices, synced)
     low, high = np.percentile(took, [10, 90])
     note = f"{devices} devices and a server on this machine, {len(took)} rounds, median; 10 to 90 %: {low:.1f} to {high:.1f}"
-    return Row("overhead_ms" if devices == 2 else f"overhead_ms_k{devices}", float(np.median(took)), "ms", note)
+    return Row(name, float(np.median(took)), "ms", note)
 
 
 def long(forks: Forks, whole: Path, part: Path, folder: Path) -> list[Row]:
@@ -132,7 +133,8 @@ def main() -> None:
             if arguments.long:
                 rows = long(forks, *files, folder)
             else:
-                rows = [] if arguments.embedded else [overhead(forks, file, folder) for file in files[:2]]
+                kinds = () if arguments.embedded else (True,) if quick else (True, False)
+                rows = [overhead(forks, file, folder, synced) for file in files[:2] for synced in kinds]
                 if not arguments.overhead:
                     rows += kills(forks, files[-1], folder, 2 if quick else arguments.kills, () if quick else SEAMS)
     if not (arguments.long or arguments.overhead or arguments.embedded):

@@ -20,8 +20,10 @@ SAMPLE_S = 0.5
 PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def hollow() -> None:
-    """Called in a process of a lab: measuring and updating take no time, and neither does a device on the air."""
+def hollow(synced: bool) -> None:
+    """Called in a process of a lab: measuring and updating take no time, and neither does a device on the air; nor, unless
+    `synced`, does the disk."""
+    import privacy.record_log
     from fl.device import Device
     from fl.lab.air_service import AirLink
     from fl.replica import Replica
@@ -33,6 +35,8 @@ def hollow() -> None:
     Replica.projections = nothing  # type: ignore[assignment, method-assign]
     Replica.update = Replica.replay = lambda self, moves: None  # type: ignore[assignment, method-assign]
     AirLink.transmit = lambda self, slot, values, propose, window_s: True  # type: ignore[method-assign]
+    if not synced:
+        privacy.record_log._sync = lambda file: None
 
 
 def note_seconds(file: str) -> None:
@@ -62,11 +66,11 @@ def note_seconds(file: str) -> None:
     fl.rounds.run_round, fl.rounds.train = noted, whole
 
 
-def overheads_s(forks: Forks, experiment: Path, folder: Path, devices: int) -> NDArray[np.float64]:
-    """Seconds of every round of the experiment but the last, (rounds - 1,)."""
+def overheads_s(forks: Forks, experiment: Path, folder: Path, devices: int, synced: bool = True) -> NDArray[np.float64]:
+    """Seconds of every round of the experiment but the last, (rounds - 1,); `synced`: with the disk's."""
     folder.mkdir()
     lab, file = Lab(forks, folder, devices), folder / "seconds.txt"
-    inside = [("bench.chaos_rounds:hollow", {})]
+    inside = [("bench.chaos_rounds:hollow", {"synced": synced})]
     try:
         server = lab.server(
             experiment,

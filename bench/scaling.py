@@ -64,8 +64,8 @@ def measure(quick: bool) -> list[Row]:
         model = toy_model(Path(folder))
         found = {devices: measured(devices, 4, 3 if quick or devices > 1_000 else 9, model) for devices in counts}
         few, many = counts[0], counts[-1]
-        data = 64 if quick else DATA
-        memory = {devices: measured(devices, data // devices, 2, model)["rss_mib"] for devices in (few, many)}
+        same = found if quick else {devices: measured(devices, DATA // devices, 2, model) for devices in (few, many)}
+        memory = {devices: one["rss_mib"] for devices, one in same.items() if devices in (few, many)}
     for devices, figures in found.items():
         rows += [
             Row(f"round_ms_k{devices}", 1e3 * figures["round_s"], "ms", "median; one example a device on average"),
@@ -83,7 +83,8 @@ def measure(quick: bool) -> list[Row]:
             f"time from K = {counts[-2]} to {many}, over that of the examples; 1 is linear",
         )
     )
-    rows.append(Row(f"rss_k{many}_over_k{few}", memory[many] / memory[few], "", f"{data:,} examples in both"))
+    examples = "4 examples a device" if quick else f"{DATA:,} examples in both"
+    rows.append(Row(f"rss_k{many}_over_k{few}", memory[many] / memory[few], "", examples))
     return rows
 
 

@@ -54,15 +54,14 @@ def in_a_process(transport: str, devices: int, rounds: int, model: Path) -> dict
 
 def measure(quick: bool) -> list[Row]:
     transports = TRANSPORTS[:2] if quick else TRANSPORTS  # Flower's simulation takes half a minute to start
-    few, many = (2, 8) if quick else (8, 512)
+    few, many = (4, 4) if quick else (8, 512)
     with tempfile.TemporaryDirectory() as folder:
         model = toy_model(Path(folder))
-        digests = {name: in_a_process(name, few, 2 if quick else 4, model)["digest"] for name in transports}
-        # Flower's rounds take seconds, so fewer of them
-        speed = {
-            name: in_a_process(name, many, 3 if quick or name == "flower" else 21, model)["round_s"]
-            for name in (transports[:1] if quick else transports)
-        }
+        done = {name: in_a_process(name, few, 3 if quick else 4, model) for name in transports}
+        digests = {name: one["digest"] for name, one in done.items()}
+        if not quick:  # Flower's rounds take seconds, so fewer of them
+            done = {name: in_a_process(name, many, 3 if name == "flower" else 21, model) for name in transports}
+        speed = {name: one["round_s"] for name, one in done.items()}
         least, most = (4, 16) if quick else (10, 10_000)
         data = 64 if quick else DATA
         memory = {devices: measured(devices, data // devices, 2, model)["rss_mib"] for devices in (least, most)}

@@ -24,6 +24,10 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("pairzero", deadline=None, derandomize=True)
 settings.load_profile("pairzero")
 
+# Files of minutes, which are begun first: several processes share the files out (`make test`), and one that takes long and is
+# begun last keeps the others waiting.
+LONGEST = ("test_benchmarks.py", "test_lab_kills.py", "test_readme.py", "test_conformance.py")
+
 NOTES = pytest.StashKey[list[str]]()
 
 
@@ -113,6 +117,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[NOTES] += [f"deselected {len(marked[m])} tests marked {m}: {why}" for m, why in reasons.items()]
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal writes its summary

@@ -31,7 +31,7 @@ REVOKED = b""
 HANDSHAKE_S = 3.0  # longest; it takes milliseconds
 FIRST_HANDSHAKE_S = 1.0  # so that a wrong address is known soon
 SILENCE_S = 3.0  # without a heartbeat: the link is lost
-LINGER_S = 0.5  # for what is still unsent at the end
+LINGER_S = 2.0  # for what is still unsent at the end
 BACKOFF_S = (0.1, 1.0)  # first and longest pause between two attempts
 REFUSALS = 3  # handshakes in a row that a server broke off: it cannot read us, its key is another
 REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -104,7 +104,7 @@ class ServerLink:
                 return None
 
     def close(self) -> None:
-        """Idempotent; takes at most about half a second."""
+        """Idempotent; takes at most as long as `LINGER_S`."""
         if not self._context.closed:
             _close(self._socket, self._monitor, LINGER_S)
             self._gate.stop()
@@ -233,7 +233,7 @@ class DeviceLink:
                 return None
 
     def close(self) -> None:
-        """Idempotent; takes at most about half a second."""
+        """Idempotent; takes at most as long as `LINGER_S`."""
         if not self._context.closed:
             self._hang_up(LINGER_S if self._up else 0.0)
             self._context.term()

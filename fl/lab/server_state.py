@@ -228,7 +228,10 @@ def step(state: State, event: Event, now: float) -> Step:
             state = replace(state, length=entry.position + 1, phase=None, taking=frozenset())
             return state, _to_all(state, Commit(entry))
         case End(reason):
-            return replace(state, phase=None, taking=frozenset(), ended=reason), _to_all(state, Stop(reason))
+            # who is still joining gets the rest of the log first, if anybody is left to send it
+            told = [m for m in state.members.values() if m.joined or reason in ("error", "interrupted")]
+            stops = tuple(Send(m.peer, Stop(reason)) for m in told if m.peer is not None)
+            return replace(state, phase=None, taking=frozenset(), ended=reason), stops
 
 
 def place(names: tuple[str, ...], device: str) -> int | None:

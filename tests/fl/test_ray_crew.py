@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,9 @@ def lose_an_actor(monkeypatch, slot):
     def losing(self, order, *rest):
         if order.slot == slot:
             self._ray.kill(self._actors[1])
+            with suppress(self._ray.exceptions.RayActorError):  # it dies some time later, and might still answer
+                while True:
+                    self._ray.get(self._actors[1].digest.remote())
         return release(self, order, *rest)
 
     monkeypatch.setattr(RayCrew, "release", losing)

@@ -164,17 +164,19 @@ def test_a_slot_at_a_station(air: StationAir) -> None:
     ],
 )  # fmt: skip
 def test_a_fault_erases_its_slot_at_most_and_the_next_is_good(air: StationAir, units: Plutos, fault: str) -> None:
+    number = 0
     if "@open" not in fault:
-        assert good(slot(air, 0))
+        while not good(slot(air, number)):  # on a busy machine one is erased now and then
+            number += 1
+            assert number < 3
     unit = int(fault[0])
     with units.lock:
         units.units[unit].faults.arm(parse_fault(fault))
-    number = 0
     while units.units[unit].faults.waiting:
         number += 1
         during = slot(air, number)
         assert good(during) or (during.erased and during.reason)
-        assert number < 8, "the fault must strike"
+        assert number < 10, "the fault must strike"
     assert any(good(slot(air, number + more)) for more in (1, 2))
 
 

@@ -49,7 +49,8 @@ def test_theorem_4_as_printed_has_no_solution_and_corrected_it_has(make_setting)
     setting = make_setting("paper-solution", 1000, {**PAPER, "learning.payload": "sign"})
     with pytest.raises(InputError, match="theorem 4 as printed has no solution"):
         build("paper-solution", setting)
-    noise = [build("paper-solution", setting, corrected=True).noise_std(t) for t in range(1000)]
+    corrected = build("paper-solution", setting, corrected=True)
+    noise = [corrected.noise_std(t) for t in range(1000)]
     assert 0 < np.isfinite(noise).sum() < 1000  # rounds that are worth too little send nothing
 
 

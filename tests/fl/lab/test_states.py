@@ -60,6 +60,25 @@ def test_who_joins_at_the_very_end_is_told_of_it() -> None:
     assert all(device.state.stage == "over" and device.log == lab.log for device in lab.devices)
 
 
+def test_who_is_joining_when_the_server_fails_is_told_and_waits_no_longer() -> None:
+    lab = Lab(3)
+    lab.settle(5)
+    late = lab.devices[2]
+    late.start()
+    for _ in range(20):
+        late.work()
+        lab.hear(late)
+        if late.state.stage == "joining" and not late.up:
+            break
+        late.receive()
+        lab.tick(0.5)
+    assert not lab.server.members["device-2"].joined
+    lab.feed(server_state.End("error"))
+    for _ in range(20):
+        late.receive()
+    assert late.state.stage == "over"
+
+
 def _until(lab: Lab, kind: server_state.Kind) -> None:
     for _ in range(100):
         for device in lab.devices:
