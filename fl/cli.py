@@ -13,6 +13,7 @@ from fl.calibrate_command import calibrate_app
 from fl.emulate_command import emulate
 from fl.keys_command import keys_app
 from fl.lab_command import device, server
+from fl.placement import check_map
 from fl.plan_command import plan
 from fl.privacy_command import privacy_app
 from fl.radio_command import radio_app
@@ -79,6 +80,12 @@ Offload = Annotated[
 ]
 
 
+DeviceMap = Annotated[
+    str | None,
+    typer.Option("--device-map", metavar="MAP", help="Where the weights go: cpu, cuda, cuda:N, auto or balanced."),
+]
+
+
 @app.command()
 def run(
     experiment: Annotated[Path | None, typer.Argument(help="Experiment file; default: examples/demo.toml.")] = None,
@@ -99,6 +106,7 @@ def run(
     ray: Ray = None,
     ray_address: RayAddress = None,
     offload: Offload = None,
+    device_map: DeviceMap = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that --out already holds.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
@@ -116,6 +124,16 @@ def run(
         raise InputError(
             "--offload is for a run in one process; leave out --ray, whose actors each have a replica in memory"
         )
+    if device_map is not None:
+        check_map(device_map)
+        if ray is not None:
+            raise InputError(
+                "--device-map is for a run in one process; leave out --ray, whose actors each have a replica in memory"
+            )
+        if offload is not None:
+            raise InputError(
+                "--device-map puts the weights on devices and --offload in a mapped file; leave one of them out"
+            )
     actors = None if ray is None else Actors(ray, ray_address)
     created = False
     if resume is not None and out is not None:
@@ -144,7 +162,7 @@ def run(
         say(f"run folder {folder.path}")
         created = True
     try:
-        summary = _finish(folder, quiet, allow_tx, actors, offload)
+        summary = _finish(folder, quiet, allow_tx, actors, offload, device_map)
     except InputError:
         if created:
             run_folder.discard_unstarted(folder)
@@ -171,7 +189,12 @@ def _check_places(experiment: Experiment, station: Path | None, allow_tx: bool, 
 
 
 def _finish(
-    folder: RunFolder, quiet: bool, allow_tx: bool, actors: Actors | None, offload: Path | None
+    folder: RunFolder,
+    quiet: bool,
+    allow_tx: bool,
+    actors: Actors | None,
+    offload: Path | None,
+    device_map: str | None,
 ) -> dict[str, Any]:
     from fl.run import execute, finished_summary
     from fl.summary import describe
@@ -182,7 +205,7 @@ def _finish(
     else:
         _explain(folder, quiet, allow_tx)
         try:
-            summary = execute(folder, quiet, allow_tx=allow_tx, actors=actors, offload=offload)
+            summary = execute(folder, quiet, allow_tx=allow_tx, actors=actors, offload=offload, device_map=device_map)
         except KeyboardInterrupt:
             say(f"stopped; nothing is lost. Continue with: pairzero run --resume {folder.path}")
             raise

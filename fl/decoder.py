@@ -32,11 +32,12 @@ def place(name: str, blocks: int) -> int:
 def embed(network: Any, ids: Tensor) -> Tensor:
     """Token and position embeddings.  ids (rows, length) -> (rows, length, width)."""
     decoder = network.model.decoder
-    positions = torch.arange(ids.shape[1]).expand(ids.shape)
+    ids = ids.to(decoder.embed_tokens.weight.device)
+    positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
     tokens = decoder.embed_tokens(ids)
     if decoder.project_in is not None:
         tokens = decoder.project_in(tokens)
-    return tokens + decoder.embed_positions(None, 0, position_ids=positions)
+    return tokens + decoder.embed_positions(None, 0, position_ids=positions).to(tokens.device)
 
 
 def blocks(network: Any, hidden: Tensor, first: int, last: int) -> Tensor:
@@ -70,7 +71,9 @@ def finish(network: Any, hidden: Tensor) -> Tensor:
 def _last_block(block: Any, hidden: Tensor, at: Tensor) -> Tensor:
     """transformers' `OPTDecoderLayer.forward` for one query a row, (rows, width)."""
     rows, length, width = hidden.shape
-    every = torch.arange(rows)
+    device = block.fc1.weight.device
+    hidden, at = hidden.to(device), at.to(device)
+    every = torch.arange(rows, device=device)
     attention = block.self_attn
     residual = hidden[every, at]
     if block.do_layer_norm_before:
@@ -81,7 +84,7 @@ def _last_block(block: Any, hidden: Tensor, at: Tensor) -> Tensor:
         query.view(rows, 1, *heads).transpose(1, 2),
         attention.k_proj(hidden).view(rows, length, *heads).transpose(1, 2),
         attention.v_proj(hidden).view(rows, length, *heads).transpose(1, 2),
-        attn_mask=(torch.arange(length) <= at[:, None])[:, None, None],
+        attn_mask=(torch.arange(length, device=device) <= at[:, None])[:, None, None],
         scale=1.0,
     )
     hidden = residual + attention.out_proj(mixed.reshape(rows, width))

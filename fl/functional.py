@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from fl.decoder import EMBEDDINGS, depth, place
-from fl.directions.direction import Direction, Operations
+from fl.directions.direction import Direction, Operations, Values
 from fl.estimators.estimator import HOME, Point
+from fl.models import in_place
 from fl.update import Move
 
 # A product with a matrix of a few columns is left to kernels whose last bits depend on where a row stands (MKL: one column, or
@@ -50,11 +50,11 @@ class Change:
 class Functional:
     """Where a network's trained parameters go, and how its modules are told.
 
-    trained    names to fp32 arrays, the weights themselves
+    trained    names to fp32 arrays or tensors, the weights themselves; what a point changes is where they are
     direction  what z is; with matrices among the trained it has `factors` and `scale` (fl.directions.low_rank)
     """
 
-    def __init__(self, network: Any, trained: Mapping[str, NDArray[np.float32]], direction: Direction) -> None:
+    def __init__(self, network: Any, trained: Mapping[str, Values], direction: Direction) -> None:
         self._network = network
         self._trained = trained
         self._direction = direction
@@ -62,7 +62,7 @@ class Functional:
         self._first = min(places, default=EMBEDDINGS)
 
     @staticmethod
-    def supports(network: Any, trained: Mapping[str, NDArray[np.float32]], direction: Direction) -> bool:
+    def supports(network: Any, trained: Mapping[str, Values], direction: Direction) -> bool:
         """Whether every trained parameter can be evaluated functionally, which is then as cheap as in place."""
         low_rank = hasattr(direction, "factors")
         modules = dict(network.named_modules())
@@ -85,27 +85,26 @@ class Functional:
         }
         return Points(self._network, changes, len(points), self._first)
 
-    def _moved(self, name: str, array: NDArray[np.float32], steps: Sequence[Operations | None]) -> Change:
-        copies = np.repeat(array[None], len(steps), axis=0)
-        for copy, step in zip(copies, steps, strict=True):
+    def _moved(self, name: str, array: Values, steps: Sequence[Operations | None]) -> Change:
+        copies = torch.as_tensor(array).repeat(len(steps), 1)
+        for copy, step in zip(in_place(copies), steps, strict=True):
             if step is not None:
                 self._direction.apply(name, copy, 0, step)
-        return Change(moved=torch.from_numpy(copies))
+        return Change(moved=copies)
 
-    def _corrected(
-        self, name: str, array: NDArray[np.float32], seed: int, points: Sequence[Point], mu: float
-    ) -> Change:
+    def _corrected(self, name: str, array: Values, seed: int, points: Sequence[Point], mu: float) -> Change:
         direction: Any = self._direction
-        drawn = {j: direction.factors(name, array.shape, seed, j) for j in {max(p.perturbation, 0) for p in points}}
+        shape = tuple(array.shape)
+        drawn = {j: direction.factors(name, shape, seed, j) for j in {max(p.perturbation, 0) for p in points}}
         amounts = [np.float32(0.0 if p.perturbation == HOME else p.offset * mu) * direction.scale for p in points]
         pairs = [drawn[max(p.perturbation, 0)] for p in points]
         rank = pairs[0][0].shape[1]
         wide = -(-rank // TILE) * TILE
-        u = np.zeros((len(points), array.shape[0], rank), np.float32)
-        v = np.zeros((len(points), array.shape[1], wide), np.float32)
+        u = np.zeros((len(points), shape[0], rank), np.float32)
+        v = np.zeros((len(points), shape[1], wide), np.float32)
         for k, (amount, pair) in enumerate(zip(amounts, pairs, strict=True)):
             u[k], v[k, :, :rank] = amount * pair[0], pair[1]
-        return Change(u=torch.from_numpy(u), v=torch.from_numpy(v))
+        return Change(u=torch.from_numpy(u).to(array.device), v=torch.from_numpy(v).to(array.device))
 
 
 class Points:
@@ -133,13 +132,17 @@ class Points:
             owner, _, parameter = name.rpartition(".")
             owners.setdefault(owner, {})[parameter] = change
         modules = [(self._network.get_submodule(owner), changes) for owner, changes in owners.items()]
+        before = [vars(module).get("forward") for module, _ in modules]  # accelerate's, where a network is spread
         for module, changes in modules:
             module.forward = partial(_forward_of(module), module, self.copies, **changes)
         try:
             yield
         finally:
-            for module, _ in modules:
-                del module.forward
+            for (module, _), forward in zip(modules, before, strict=True):
+                if forward is None:
+                    del module.forward
+                else:
+                    module.forward = forward
 
     def head(self, options: Tensor | slice) -> Tensor:
         """The head's rows for some tokens at every point, (points or 1, options, width); `slice(None)`: for all."""
@@ -162,6 +165,7 @@ def _layer_norm(
     module: torch.nn.LayerNorm, copies: int, x: Tensor, weight: Change | None = None, bias: Change | None = None
 ) -> Tensor:
     """Each point's rows under its own gain and bias: `layer_norm` with the moved parameters, bit for bit."""
+    x = x.to(module.weight.device)
     # parameters may be fp32 where activations are bf16 (fl.half)
     gains = [module.weight] * copies if weight is None or weight.moved is None else weight.moved.to(module.weight.dtype)
     biases = [module.bias] * copies if bias is None or bias.moved is None else bias.moved.to(module.weight.dtype)
@@ -176,6 +180,7 @@ def _linear(
     module: torch.nn.Linear, copies: int, x: Tensor, weight: Change | None = None, bias: Change | None = None
 ) -> Tensor:
     """Bias and correction of each point's rows first, then x W' of all rows added in one product, as `linear` does it."""
+    x = x.to(module.weight.device)
     moved = None if bias is None or bias.moved is None else bias.moved.to(x.dtype)
     u, v = (None, None) if weight is None else (weight.u, weight.v)
     if copies == 1 and u is None:
@@ -199,10 +204,10 @@ def _embedding(
 ) -> Tensor:
     """Rows of W and of each point's u v'; OPT's positional embedding takes its indices by name and shifted."""
     shift = int(getattr(module, "offset", 0))
-    index = ids[0] if position_ids is None else position_ids + shift
+    index = (ids[0] if position_ids is None else position_ids + shift).to(module.weight.device)
     y = functional.embedding(index, module.weight)
     assert weight.u is not None and weight.v is not None
     rows = y.view(copies, -1, y.shape[-1])
-    left = weight.u[torch.arange(copies)[:, None], index.reshape(copies, -1)]
+    left = weight.u[torch.arange(copies, device=index.device)[:, None], index.reshape(copies, -1)]
     rows.baddbmm_(left.to(y.dtype), weight.v[..., : left.shape[-1]].to(y.dtype).mT)
     return y

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from fl.directions.compiled import compiled, uint32
+from fl.directions.direction import Values
 
 
 @compiled
@@ -34,26 +35,33 @@ def round_to_bfloat16(source: NDArray[np.float32], target: NDArray[np.uint16]) -
 
 
 class HalfCopy:
-    """Turns `network` into bf16 in place and keeps it in step with `masters`, fp32 arrays by parameter name."""
+    """Turns `network` into bf16 in place and keeps it in step with `masters`, fp32 arrays by parameter name, or tensors on the
+    network's devices."""
 
-    def __init__(self, network: Any, masters: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, network: Any, masters: Mapping[str, Values]) -> None:
         norms = {
             id(parameter)
             for module in network.modules()
             if isinstance(module, torch.nn.LayerNorm)
             for parameter in module.parameters()
         }
-        self._pairs: dict[str, tuple[NDArray[np.float32], NDArray[np.uint16]]] = {}
+        self._pairs: dict[str, tuple[Values, Any]] = {}
         for name, parameter in network.named_parameters():
             if id(parameter) in norms:
                 continue
             parameter.data = parameter.data.to(torch.bfloat16)
             if name in masters:
-                copy = parameter.data.view(torch.int16).numpy().view(np.uint16).reshape(-1)
-                self._pairs[name] = (masters[name].reshape(-1), copy)
+                master, copy = masters[name].reshape(-1), parameter.data.view(-1)
+                if isinstance(master, np.ndarray):
+                    self._pairs[name] = (master, copy.view(torch.int16).numpy().view(np.uint16))
+                else:
+                    self._pairs[name] = (master, copy)
 
     def refresh(self, name: str, first: int, last: int) -> None:
         """The masters' elements [first, last) have moved."""
         if name in self._pairs:
             master, copy = self._pairs[name]
-            round_to_bfloat16(master[first:last], copy[first:last])
+            if isinstance(master, np.ndarray):
+                round_to_bfloat16(master[first:last], copy[first:last])
+            else:
+                copy[first:last].copy_(master[first:last])  # torch's rounding is the same

@@ -271,10 +271,10 @@ class OptionLikelihood(Likelihood):
 
     def _answer(self, hidden: torch.Tensor, at: torch.Tensor, head: torch.Tensor) -> NDArray[np.float64]:
         """Option logits (rows, options); head (points or 1, options, width)."""
-        picked = decoder.answer(self._network, hidden, at).float()
+        picked = decoder.answer(self._network, hidden, at).to(head.device).float()
         # an elementwise product and a row sum: the same additions for a row wherever it stands
         parts = picked.view(len(head), -1, 1, picked.shape[-1])
-        return (parts * head.float()[:, None]).sum(-1).view(len(picked), -1).double().numpy()
+        return (parts * head.float()[:, None]).sum(-1).view(len(picked), -1).double().cpu().numpy()
 
 
 def _labels(examples: Sequence[Encoded]) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.directions.direction import Direction
+from fl.directions.direction import Direction, Values
 from fl.directions.rademacher import Rademacher
 from fl.estimators.central import Central
 from fl.estimators.estimator import UNTOUCHED, Estimator, Point, walk
@@ -131,11 +131,11 @@ class Replica:
 
     # local steps
 
-    def snapshot(self) -> Mapping[str, NDArray[np.float32]]:
+    def snapshot(self) -> Mapping[str, Values]:
         """A copy of the trained weights."""
         return self._weights.snapshot()
 
-    def restore(self, snapshot: Mapping[str, NDArray[np.float32]]) -> None:
+    def restore(self, snapshot: Mapping[str, Values]) -> None:
         """Back to a snapshot, bit for bit."""
         self._weights.restore(snapshot)
 

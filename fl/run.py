@@ -16,6 +16,7 @@ from fl.diagnostics import Diagnostics, full_scale_snr_db, nmse_db, read_diagnos
 from fl.guarantee import guarantee_of
 from fl.journal import NAME as JOURNAL
 from fl.journal import Journal, read_history
+from fl.placement import placed
 from fl.privacy_facts import CHARGES, facts_of
 from fl.progress import RunProgress
 from fl.proposal import limits_of
@@ -28,6 +29,7 @@ from fl.station_log import StationLog
 from fl.stop import Stop, Terminated
 from fl.summary import accuracy_facts, peak_rss_mib, privacy_facts, uplink
 from fl.tensorboard import Board
+from fl.terminal import say
 from privacy.record_log import read_records
 from radio.errors import BudgetError, InputError, StoppedEarly
 from radio.station import load_station
@@ -57,12 +59,14 @@ def execute(
     allow_tx: bool = False,
     actors: Actors | None = None,
     offload: Path | None = None,
+    device_map: str | None = None,
 ) -> dict[str, Any]:
     """Carry a run to its end, from wherever its journal stands, and return its summary.
 
     allow_tx  the operator vouches for what the run's station transmits, see `fl.station.bench_for`
     actors    None: the devices are in this process
     offload   folder for a mapped file with the weights (`fl.mapped`); None: they are in memory
+    device_map  on which devices (`fl.placement`); None: main memory
 
     Raises KeyboardInterrupt after an orderly stop by Ctrl-C, StoppedEarly after one by SIGTERM or by the air, BudgetError when
     a budget ended it early (results are written in all cases), InputError when it cannot start.
@@ -71,7 +75,7 @@ def execute(
     with stop.listening():
         journal = Journal(folder.path)
         try:
-            return Execution(folder, journal, stop, quiet, allow_tx, actors, offload).run()
+            return Execution(folder, journal, stop, quiet, allow_tx, actors, offload, device_map).run()
         finally:
             journal.close()
 
@@ -95,6 +99,7 @@ class Execution:
         allow_tx: bool = False,
         actors: Actors | None = None,
         offload: Path | None = None,
+        device_map: str | None = None,
     ) -> None:
         # heavy imports (torch, transformers) start here: the run folder is there already
         from fl import session
@@ -109,7 +114,9 @@ class Execution:
             self.profile = profile_for(self.experiment, folder.profile, None)
         self.run_id: str = journal.history.header["run_id"]
         self.task = session.experiment_task(self.experiment)
-        self.replica = session.build_replica(self.experiment, self.task, offload)
+        self.replica = session.build_replica(self.experiment, self.task, offload, device_map)
+        if device_map is not None and not quiet:
+            say("weights: " + ", ".join(f"{n:,} on {where}" for where, n in placed(self.replica.model.network).items()))
         self.held_out = session.held_out(self.experiment, self.task, self.replica.likelihood)
         self.guarantee = guarantee_of(self.experiment)
         ledgers = session.ledger_folder(self.experiment, self.task, folder.path)

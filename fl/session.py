@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fl import placement
 from fl.config import Experiment
 from fl.decoder import depth, place
 from fl.device import Device
-from fl.directions.direction import Direction
+from fl.directions.direction import Direction, Values
 from fl.directions.registry import direction
 from fl.directions.split import Split
 from fl.estimators.registry import estimator
@@ -44,7 +46,7 @@ OWN_LEDGERS = (
 )
 SMALL = 512  # width of a model up to which a forward is left to one thread
 
-Arrays = Mapping[str, NDArray[np.float32]]
+Arrays = Mapping[str, Values]
 
 
 def experiment_task(experiment: Experiment) -> Task:
@@ -72,18 +74,25 @@ def experiment_task(experiment: Experiment) -> Task:
     return task
 
 
-def build_replica(experiment: Experiment, task: Task, offload: Path | None = None) -> Replica:
+def build_replica(
+    experiment: Experiment, task: Task, offload: Path | None = None, device_map: str | None = None
+) -> Replica:
+    """The replica at the start, its weights in memory, in a mapped file (`fl.mapped`) or on devices (`fl.placement`)."""
     threads = experiment.run.threads or os.cpu_count() or 1
+    half = experiment.model.forward == "bf16"
     model = load_model(experiment.model.source, experiment.model.lora_rank, experiment.model.lora_alpha, offload)
     if experiment.model.lora_rank and not any("lora_" in name for name in model.select(experiment.learning.parameters)):
         raise InputError(
             f"model.lora_rank = {experiment.model.lora_rank}, but learning.parameters = "
             f'{list(experiment.learning.parameters)} trains no adapter; use learning.parameters = ["*lora_*"]'
         )
+    if device_map is not None:
+        moving = sum(math.prod(a.shape) for a in model.select(experiment.learning.parameters).values())
+        placement.place(model.network, device_map, beside=2 * moving if half else 0)
     # a small model's forwards run side by side on one thread each: sharing its short products costs more than it gives
     side_by_side = model.network.config.hidden_size <= SMALL
     set_threads(1 if side_by_side else threads)
-    workers = threads if side_by_side else 1
+    workers = threads if side_by_side and set(placement.placed(model.network)) == {"cpu"} else 1
     likelihood = likelihood_of(model, task, experiment.learning.micro_batch, workers)
     learning = experiment.learning
     trained = model.select(learning.parameters)
@@ -106,7 +115,7 @@ def build_replica(experiment: Experiment, task: Task, offload: Path | None = Non
         z,
         estimator(learning.probe, cut, blocks),
         threads,
-        half=experiment.model.forward == "bf16",
+        half=half,
         functional=_functional(experiment, model, trained, z),
     )
 

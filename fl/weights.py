@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.directions.direction import Direction, Operations
+from fl.directions.direction import Direction, Operations, Values, as_array
 from fl.table import Table
 from fl.team import Team
 from fl.update import Move, RoundUpdate
@@ -40,33 +40,35 @@ class _Due(NamedTuple):
 class Weights:
     """In-place arithmetic on a set of named fp32 parameters.
 
-    parameters  names to contiguous fp32 arrays that share memory with the model
+    parameters  names to contiguous fp32 arrays that share memory with the model; tensors where they are on another device, and
+                then a direction that moves tensors
     direction   what z is
     threads     more of them change the time and nothing else
-    tables      names of two-dimensional parameters of which only some rows are read at a time
+    tables      names of two-dimensional parameters of which only some rows are read at a time; where they are tensors, they move
+                as the others do: many small passes are what an accelerator is slow at
     settled     called with every range that has moved, by the thread that moved it, while it is in cache
     """
 
     def __init__(
         self,
-        parameters: Mapping[str, NDArray[np.float32]],
+        parameters: Mapping[str, Values],
         direction: Direction,
         threads: int = 1,
         tables: Iterable[str] = (),
         settled: Settled | None = None,
     ) -> None:
-        for name, array in parameters.items():
-            if array.dtype != np.float32 or not array.flags.c_contiguous:
-                raise ValueError(
-                    f"{name}: {array.dtype}, contiguous={array.flags.c_contiguous}; need contiguous float32"
-                )
+        self._arrays = {name for name, values in parameters.items() if isinstance(values, np.ndarray)}
+        for name, values in parameters.items():
+            contiguous = values.flags.c_contiguous if name in self._arrays else values.is_contiguous()
+            if not str(values.dtype).endswith("float32") or not contiguous:
+                raise ValueError(f"{name}: {values.dtype}, contiguous={contiguous}; need contiguous float32")
         self.direction = direction
-        self._flat = {name: array.reshape(-1) for name, array in parameters.items()}
+        self._flat = {name: values.reshape(-1) for name, values in parameters.items()}
         self._settled = settled
         self._tables = {
             name: Table(len(parameters[name]), parameters[name].size // len(parameters[name]), direction.chunk)
             for name in tables
-            if name in parameters and parameters[name].size > 64 * direction.chunk
+            if name in self._arrays and parameters[name].size > 64 * direction.chunk
         }
         self._queue: list[Move] = []
         self._team = Team(threads)
@@ -74,7 +76,7 @@ class Weights:
     @property
     def size(self) -> int:
         """Number of weights that move."""
-        return sum(self.direction.moved(name, flat.size) for name, flat in self._flat.items())
+        return sum(self.direction.moved(name, len(flat)) for name, flat in self._flat.items())
 
     def move(self, moves: Iterable[Move]) -> None:
         """Queue w <- fl(w + amount z) for every weight, after everything queued before."""
@@ -90,7 +92,7 @@ class Weights:
         if self._queue:
             operations = Operations.of(self._queue)
             due = [
-                _Due(name, 0, flat.size, operations) for name, flat in self._flat.items() if name not in self._tables
+                _Due(name, 0, len(flat), operations) for name, flat in self._flat.items() if name not in self._tables
             ]
             for table in self._tables.values():
                 table.extend(self._queue)
@@ -112,6 +114,9 @@ class Weights:
     def _carry_out(self, due: list[_Due]) -> None:
         # Backwards: a forward pass ends with the last weights and begins with the first, so those are in cache.
         due = due[::-1]
+        if len(self._arrays) < len(self._flat):  # an accelerator is told first, and works by itself
+            self._run([d for d in due if d.parameter not in self._arrays])
+            due = [d for d in due if d.parameter in self._arrays]
         work = sum((d.last - d.first) * len(d.operations) for d in due)
         if self._team.threads == 1 or work < SMALL:
             self._run(due)
@@ -121,22 +126,21 @@ class Weights:
 
     def _run(self, due: Sequence[_Due]) -> None:
         for name, first, last, operations in due:
-            # whoever wants to know of a part wants it while it is in cache
-            step = (
-                last - first if self._settled is None else max(1, CACHED // self.direction.chunk) * self.direction.chunk
-            )
+            # whoever wants to know of a part of an array wants it while it is in cache
+            whole = self._settled is None or name not in self._arrays
+            step = last - first if whole else max(1, CACHED // self.direction.chunk) * self.direction.chunk
             for start in range(first, last, step):
                 stop = min(start + step, last)
                 self.direction.apply(name, self._flat[name][start:stop], start, operations)
                 if self._settled is not None:
                     self._settled(name, start, stop)
 
-    def snapshot(self) -> Mapping[str, NDArray[np.float32]]:
-        """A copy of the trained weights, as large as they are: for `restore`."""
+    def snapshot(self) -> Mapping[str, Values]:
+        """A copy of the trained weights, as large as they are and where they are: for `restore`."""
         self.settle()
-        return {name: flat.copy() for name, flat in self._flat.items()}
+        return {name: flat.copy() if name in self._arrays else flat.clone() for name, flat in self._flat.items()}
 
-    def restore(self, snapshot: Mapping[str, NDArray[np.float32]]) -> None:
+    def restore(self, snapshot: Mapping[str, Values]) -> None:
         """The weights as they were at the snapshot, bit for bit; what is still to be carried out is forgotten."""
         self._queue = []
         for table in self._tables.values():
@@ -144,7 +148,7 @@ class Weights:
         for name, flat in self._flat.items():
             flat[:] = snapshot[name]
             if self._settled is not None:
-                self._settled(name, 0, flat.size)
+                self._settled(name, 0, len(flat))
 
     def replay(self, updates: Sequence[RoundUpdate], fused: int = 32) -> None:
         """Repeat whole rounds, probes included, `fused` rounds a pass: the same bits as having lived through them."""
@@ -171,17 +175,19 @@ def _shares(due: Iterable[_Due], work: float, chunk: int) -> list[list[_Due]]:
     return shares
 
 
-def parameter_digest(array: NDArray[np.float32]) -> str:
+def parameter_digest(values: Values) -> str:
     """SHA-256 of one parameter's shape and little-endian fp32 bytes."""
+    array = as_array(values)
     state = hashlib.sha256(f"{array.shape}".encode())
     state.update(np.ascontiguousarray(array, "<f4").data)
     return state.hexdigest()
 
 
-def digest(parameters: Mapping[str, NDArray[np.float32]], known: Mapping[str, str] | None = None) -> str:
-    """SHA-256 of all names and parameter digests, in the order of names.
+def digest(parameters: Mapping[str, Values], known: Mapping[str, str] | None = None) -> str:
+    """SHA-256 of all names and parameter digests, in the order of names.  What is on another device is read back one parameter
+    at a time.
 
     known   digests of further parameters, which have not changed since they were taken
     """
-    each = {**(known or {}), **{name: parameter_digest(array) for name, array in parameters.items()}}
+    each = {**(known or {}), **{name: parameter_digest(values) for name, values in parameters.items()}}
     return hashlib.sha256("".join(f"{name} {each[name]}\n" for name in sorted(each)).encode()).hexdigest()

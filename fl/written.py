@@ -79,8 +79,8 @@ class AnswerLikelihood(Likelihood):
         """Greedy continuations of prompts that are padded on the left."""
         with torch.inference_mode():
             out = self._network.generate(
-                input_ids=ids,
-                attention_mask=mask,
+                input_ids=ids.to(self._network.device),
+                attention_mask=mask.to(self._network.device),
                 do_sample=False,
                 max_new_tokens=LONGEST_ANSWER,
                 eos_token_id=[self._end[0], self._start],
@@ -93,14 +93,14 @@ class AnswerLikelihood(Likelihood):
         self, examples: Sequence[Encoded], group: Group, hidden: torch.Tensor, head: torch.Tensor
     ) -> NDArray[np.float64]:
         copies = len(hidden) // len(group.ids)
-        states = decoder.finish(self._network, hidden)
+        states = decoder.finish(self._network, hidden).to(head.device)
         out = np.empty((copies, len(group.examples)))
         for copy, part in enumerate(states.chunk(copies)):
             rows = head[copy % len(head)].float()
             for row, example in enumerate(_written([examples[i] for i in group.examples])):
                 # a copy of its own: a product's last bits may depend on where its operands lie
                 at = part[row, example.start - 1 : len(example.ids) - 1].float().clone()
-                wanted = torch.tensor(example.ids[example.start :])
+                wanted = torch.tensor(example.ids[example.start :], device=at.device)
                 out[copy, row] = functional.cross_entropy((at @ rows.T).double(), wanted).item()
         return out
 

@@ -25,6 +25,7 @@ def project() -> dict:
 def test_the_base_installation_pulls_no_engine(project: dict) -> None:
     assert not names(project["dependencies"]) & set(ENGINES)
     assert not names(project["optional-dependencies"]["test"]) & set(ENGINES)  # `make` installs it
+    assert "accelerate" in names(project["optional-dependencies"]["large"])
     assert "ray" in names(project["optional-dependencies"]["ray"])
     assert "flwr" in names(project["optional-dependencies"]["flower"])
 

@@ -10,13 +10,21 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.philox import reference
 from fl.update import Move
+
+# fp32 numbers that move where they lie: an array in main memory, or a torch tensor on another device (fl.placement)
+Values: TypeAlias = Any
+
+
+def as_array(values: Values) -> NDArray[np.float32]:
+    """The numbers as an array: themselves, or what is read back from their device."""
+    return values if isinstance(values, np.ndarray) else values.cpu().numpy()
 
 
 def name_key(name: str) -> tuple[int, int]:
@@ -75,8 +83,9 @@ class Direction(Protocol):
     name: str
     chunk: int  # a parameter may be cut at multiples of this
 
-    def apply(self, parameter: str, weights: NDArray[np.float32], first: int, operations: Operations) -> None:
-        """Move `weights`, in place: the elements from `first` (a multiple of `chunk`) on of the flattened parameter.
+    def apply(self, parameter: str, weights: Values, first: int, operations: Operations) -> None:
+        """Move `weights`, in place: the elements from `first` (a multiple of `chunk`) on of the flattened parameter.  Kernels
+        take arrays, the torch forms tensors too.
 
         Every operation is w <- fl(w + fl(amount * z)), in order, never re-associated and never contracted.
         """

@@ -1,7 +1,9 @@
 """Every dense direction in plain torch operations, on any device, with the compiled kernels' bits.
 
-For weights on an accelerator, for machines on which numba does not run, and as a second implementation for the tests.  Philox's
-32-bit words are held in int64, whose products wrap modulo 2^64 on every device, which is all that is needed.
+For weights on an accelerator, for machines on which numba does not run, and as a second implementation for the tests.  Arrays
+in main memory, beside other weights on an accelerator, still move by the kernels where those run.
+
+Philox's 32-bit words are held in int64, whose products wrap modulo 2^64 on every device, which is all that is needed.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.directions import gaussian, rademacher
-from fl.directions.direction import Direction, Operations, name_key
+from fl.directions.compiled import available
+from fl.directions.direction import Direction, Operations, Values, name_key
 from fl.directions.low_rank import UPPER, LowRank
 from fl.philox import MULTIPLIERS, ROUNDS, WEYL
 
@@ -41,10 +44,13 @@ class EagerDirection(Direction):
     def values(self, parameter: str, shape: tuple[int, ...], seed: int, perturbation: int) -> NDArray[np.float32]:
         return self._compiled.values(parameter, shape, seed, perturbation)
 
-    def apply(self, parameter: str, weights: NDArray[np.float32], first: int, operations: Operations) -> None:
+    def apply(self, parameter: str, weights: Values, first: int, operations: Operations) -> None:
         import torch
 
-        self.apply_tensor(parameter, torch.from_numpy(weights), first, operations)
+        if available and isinstance(weights, np.ndarray):
+            self._compiled.apply(parameter, weights, first, operations)
+        else:
+            self.apply_tensor(parameter, torch.as_tensor(weights), first, operations)
 
     def apply_tensor(self, parameter: str, tensor: Tensor, first: int, operations: Operations) -> None:
         """`apply` for a contiguous fp32 tensor of any shape, in place on its own device."""
@@ -95,10 +101,13 @@ class EagerLowRank(LowRank):
         self._signs = EagerDirection("rademacher")
         super().__init__(shapes, rank, self._signs)
 
-    def apply(self, parameter: str, weights: NDArray[np.float32], first: int, operations: Operations) -> None:
+    def apply(self, parameter: str, weights: Values, first: int, operations: Operations) -> None:
         import torch
 
-        self.apply_tensor(parameter, torch.from_numpy(weights), first, operations)
+        if available and isinstance(weights, np.ndarray):
+            super().apply(parameter, weights, first, operations)
+        else:
+            self.apply_tensor(parameter, torch.as_tensor(weights), first, operations)
 
     def apply_tensor(self, parameter: str, tensor: Tensor, first: int, operations: Operations) -> None:
         """`apply` for a contiguous fp32 tensor of any shape, in place on its own device."""

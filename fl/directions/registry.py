@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fl.directions import sparse
 from fl.directions.compiled import available
-from fl.directions.direction import Direction
+from fl.directions.direction import Direction, Values
 from fl.directions.eager import EagerDirection, EagerLowRank
 from fl.directions.gaussian import Gaussian
 from fl.directions.low_rank import LowRank
@@ -22,7 +22,7 @@ DENSE = {kind.name: kind for kind in (Rademacher, Gaussian)}
 
 def direction(
     name: str,
-    parameters: Mapping[str, NDArray[np.float32]] | None = None,
+    parameters: Mapping[str, Values] | None = None,
     *,
     density: float = 1.0,
     mask: str = "magnitude",
@@ -31,7 +31,8 @@ def direction(
 ) -> Direction:
     """`rademacher`, `gaussian` or `low-rank`.
 
-    parameters  the trained weights as they are at the start of a run: low-rank needs their shapes, a mask their magnitudes
+    parameters  the trained weights as they are at the start of a run: low-rank needs their shapes, a mask their magnitudes.
+                Any of them on another device: the direction is one that moves tensors too
     density     share of them that moves; below 1 it takes a `mask`, `magnitude` or `random` (from the public `seed`)
     rank        of `low-rank`
     """
@@ -40,19 +41,21 @@ def direction(
     if not available:
         _tell()
     dense = DENSE.get(name, Rademacher)
-    base: Direction = dense() if available else EagerDirection(dense.name)
     arrays = parameters or {}
+    compiled = available and all(isinstance(values, np.ndarray) for values in arrays.values())
+    base: Direction = dense() if compiled else EagerDirection(dense.name)
     if name == LowRank.name:
         if density < 1:
             raise ValueError(f"a low-rank direction has no mask, but density = {density:g}")
-        shapes = {n: array.shape for n, array in arrays.items()}
-        return LowRank(shapes, rank, base) if available else EagerLowRank(shapes, rank)
+        shapes = {n: tuple(values.shape) for n, values in arrays.items()}
+        return LowRank(shapes, rank, base) if compiled else EagerLowRank(shapes, rank)
     if density == 1:
         return base
     if mask == "magnitude":
         return sparse.Sparse(base, sparse.magnitude(arrays, density))
     if mask == "random":
-        return sparse.Sparse(base, sparse.random({n: array.size for n, array in arrays.items()}, density, seed))
+        sizes = {n: math.prod(values.shape) for n, values in arrays.items()}
+        return sparse.Sparse(base, sparse.random(sizes, density, seed))
     raise ValueError(f"no mask {mask!r}; known: magnitude, random")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.directions.compiled import available, compiled, uint32
-from fl.directions.direction import Direction, Operations, name_key
+from fl.directions.direction import Direction, Operations, Values, as_array, name_key
 from fl.philox import block, reference
 from radio.streams import stream_seed
 
@@ -35,22 +35,34 @@ class Sparse(Direction):
         self.name = f"{base.name} on a mask"
         self.base = base
         self._masks = masks
+        self._there: dict[tuple[str, Any], Any] = {}  # masks on the devices of the weights, by parameter and device
 
     def moved(self, parameter: str, size: int) -> int:
         return self._masks[parameter].size
 
-    def apply(self, parameter: str, weights: NDArray[np.float32], first: int, operations: Operations) -> None:
+    def apply(self, parameter: str, weights: Values, first: int, operations: Operations) -> None:
         mask = self._masks[parameter]
-        start, end = np.searchsorted(mask, (first, first + weights.size))
+        start, end = np.searchsorted(mask, (first, first + len(weights)))
         if start == end:
             return
-        where = mask[start:end] - first
+        where = self._mask(parameter, weights)[start:end] - first
         # The other direction is cut only where it likes: a few numbers before `start` are moved for nothing.
         cut = start // self.base.chunk * self.base.chunk
-        compact = np.zeros(end - cut, np.float32)
+        compact = np.zeros(end - cut, np.float32) if isinstance(weights, np.ndarray) else weights.new_zeros(end - cut)
         compact[start - cut :] = weights[where]
         self.base.apply(f"{parameter}#mask", compact, int(cut), operations)
         weights[where] = compact[start - cut :]
+
+    def _mask(self, parameter: str, weights: Values) -> Any:
+        """Where the weights are."""
+        mask = self._masks[parameter]
+        if isinstance(weights, np.ndarray):
+            return mask
+        import torch
+
+        if (key := (parameter, weights.device)) not in self._there:
+            self._there[key] = torch.from_numpy(mask).to(weights.device)
+        return self._there[key]
 
     def values(self, parameter: str, shape: tuple[int, ...], seed: int, perturbation: int) -> NDArray[np.float32]:
         mask = self._masks[parameter]
@@ -59,17 +71,17 @@ class Sparse(Direction):
         return z.reshape(shape)
 
 
-def magnitude(parameters: Mapping[str, NDArray[np.float32]], density: float) -> dict[str, Mask]:
+def magnitude(parameters: Mapping[str, Values], density: float) -> dict[str, Mask]:
     """The largest |w| of all parameters together; among equals the first by name and index.
 
     `density` in (0, 1] is the share of all weights that is taken, rounded to a whole number of them, at least one.
     """
-    flat = {name: array.reshape(-1) for name, array in parameters.items()}
+    flat = {name: values.reshape(-1) for name, values in parameters.items()}
 
     def scores(name: str, at: int, count: int) -> NDArray[np.uint32]:
-        return flat[name][at : at + count].view(np.uint32) & np.uint32(0x7FFFFFFF)  # ordered as |w| is
+        return as_array(flat[name][at : at + count]).view(np.uint32) & np.uint32(0x7FFFFFFF)  # ordered as |w| is
 
-    return _largest({name: array.size for name, array in flat.items()}, scores, density)
+    return _largest({name: len(values) for name, values in flat.items()}, scores, density)
 
 
 def random(sizes: Mapping[str, int], density: float, seed: int) -> dict[str, Mask]:

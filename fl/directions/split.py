@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.directions.direction import Direction, Operations
+from fl.directions.direction import Direction, Operations, Values
 from fl.estimators.split import LOWER
 
 
@@ -21,7 +21,7 @@ class Split(Direction):
         self.lower = frozenset(lower)
         self._parted: tuple[Operations, dict[bool, Operations]] | None = None
 
-    def apply(self, parameter: str, weights: NDArray[np.float32], first: int, operations: Operations) -> None:
+    def apply(self, parameter: str, weights: Values, first: int, operations: Operations) -> None:
         own = self._part(operations)[parameter in self.lower]
         if len(own):
             self.base.apply(parameter, weights, first, own)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from fl import weights as module
+from fl.directions.eager import EagerDirection
 from fl.directions.rademacher import Rademacher, signs
 from fl.update import Move, RoundUpdate, own_moves
 from fl.weights import Weights, digest
@@ -140,6 +142,25 @@ def test_a_table_read_row_by_row_ends_in_the_same_bits(monkeypatch, threads):
     assert digest(lazy) == digest(eager)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tensors_beside_arrays_end_in_the_same_bits_and_no_page_waits(monkeypatch, threads):
+    monkeypatch.setattr(module, "SMALL", 0)
+    shapes, updates = {"table": (3000, 100), "w": (17, 3), "v": (4097,)}, log(3, 1)
+    plain, mixed = arrays(shapes=shapes), arrays(shapes=shapes)
+    Weights(plain, Rademacher()).replay(updates)
+    told: list[tuple[str, int, int]] = []
+    placed = mixed | {name: torch.from_numpy(mixed[name]) for name in ("table", "w")}
+    weights = Weights(
+        placed, EagerDirection("rademacher"), threads, tables=("table",), settled=lambda *where: told.append(where)
+    )
+    for update in updates:
+        weights.move(update.operations())
+        weights.settle({"table": np.array([5])})
+        assert ("table", 0, 300_000) in told  # in one piece
+    assert digest(placed) == digest(mixed) == digest(plain)
+    assert weights.size == 300_000 + 51 + 4097
+
+
 def test_everything_that_moved_is_told_once():
     told: list[tuple[str, int, int]] = []
     weights = Weights(arrays(shapes={"w": (9000,), "b": (3,)}), Rademacher(), settled=lambda *where: told.append(where))
@@ -209,6 +230,10 @@ def test_arrays_that_could_not_be_changed_in_place_are_refused():
         Weights({"w": np.zeros(4)}, Rademacher())
     with pytest.raises(ValueError, match="contiguous float32"):
         Weights({"w": np.zeros((4, 4), np.float32)[:, ::2]}, Rademacher())
+    with pytest.raises(ValueError, match=r"torch\.float64.*contiguous float32"):
+        Weights({"w": torch.zeros(4, dtype=torch.float64)}, Rademacher())
+    with pytest.raises(ValueError, match="contiguous float32"):
+        Weights({"w": torch.zeros(4, 4)[:, ::2]}, Rademacher())
 
 
 # from `canonical`, the numpy form

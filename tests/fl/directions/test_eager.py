@@ -52,8 +52,10 @@ def test_pieces_and_shapes_change_no_bit(monkeypatch, device, kind):
     np.testing.assert_array_equal(tensor.cpu().numpy().reshape(-1), wanted)
 
 
+@pytest.mark.parametrize("kernels", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_numpy_arrays_move_in_place(kind):
+def test_numpy_arrays_move_in_place(monkeypatch, kind, kernels):
+    monkeypatch.setattr(eager, "available", kernels)
     direction, wanted, found = EagerDirection(kind.name), start(9000), start(9000)
     kind().apply("w", wanted, 0, Operations.of(MOVES))
     direction.apply("w", found, 0, Operations.of(MOVES))
@@ -82,9 +84,11 @@ def test_low_rank_tensors_move_by_the_bits_of_the_kernel_and_of_the_definition(m
             torch_form.apply_tensor("w", tensor, first, operations)
             np.testing.assert_array_equal(kernel, wanted[first:last])
             np.testing.assert_array_equal(tensor.cpu().numpy(), kernel)
-    array = start(size)
-    torch_form.apply("w", array, 0, operations)
-    np.testing.assert_array_equal(array, wanted)
+    for kernels in (True, False):
+        monkeypatch.setattr(eager, "available", kernels)
+        array = start(size)
+        torch_form.apply("w", array, 0, operations)
+        np.testing.assert_array_equal(array, wanted)
 
 
 def test_weights_that_inference_uses_may_be_moved():

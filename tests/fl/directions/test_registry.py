@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fl import weights as module
-from fl.directions.direction import Direction, Operations
+from fl.directions.direction import Direction, Operations, Values
 from fl.directions.registry import direction
 from fl.update import Move, RoundUpdate, own_moves
 from fl.weights import Weights, digest
@@ -33,8 +34,8 @@ def arrays() -> dict[str, np.ndarray]:
     return {n: rng.normal(0, 0.05, s).astype(np.float32) for n, s in SHAPES.items()}
 
 
-def build(kind: str) -> Direction:
-    return direction(parameters=arrays(), **KINDS[kind])
+def build(kind: str, start: dict[str, Values] | None = None) -> Direction:
+    return direction(parameters=start or arrays(), **KINDS[kind])
 
 
 def log(rounds: int, perturbations: int = 2) -> list[RoundUpdate]:
@@ -100,6 +101,19 @@ def test_segments_change_no_bit(kind, segment):
         for first in range(0, cut.size, segment * z.chunk):
             z.apply(name, cut[first : first + segment * z.chunk], first, operations)
     assert digest(one) == digest(parts)
+
+
+@every_kind
+def test_tensors_beside_arrays_move_by_the_same_bits(kind):
+    wanted, found = arrays(), arrays()
+    Weights(wanted, build(kind)).replay(log(5))
+    mixed = {n: torch.from_numpy(a) if i % 2 else a for i, (n, a) in enumerate(found.items())}
+    weights = Weights(mixed, build(kind, mixed))
+    kept = weights.snapshot()
+    weights.replay(log(2))
+    weights.restore(kept)
+    weights.replay(log(5))
+    assert digest(mixed) == digest(found) == digest(wanted)
 
 
 @every_kind
