@@ -13,6 +13,7 @@ from radio.radio import Radio
 from radio.surroundings import Surroundings
 
 CRYSTAL_PPM = 25.0  # what a receiver expects of a crystal it knows nothing of
+RESIDUAL_HZ = 1.0  # between carriers of one reference: what an experiment without impairments assumes of a round
 
 
 class LoopbackRig(Rig):
@@ -42,7 +43,9 @@ class LoopbackRig(Rig):
         receiver = surroundings.receiver(medium)
         receiver.receive_gain_db = surroundings.receive_gain_db
         cell = surroundings.cell(medium)
-        clocks = settings.common_clock and surroundings.offset_hz == 0.0 if shared_clock is None else shared_clock
+        clocks = (
+            settings.common_clock and surroundings.offset_hz <= RESIDUAL_HZ if shared_clock is None else shared_clock
+        )
         super().__init__(
             transmitters,
             receiver,

@@ -45,7 +45,7 @@ def calibrate(
         Path | None, typer.Option(help="Go on with this session: steps that are done are kept, others are added.")
     ] = None,
     allow_tx: Annotated[
-        bool, typer.Option("--allow-tx", help="You may transmit as the station file says, which has no [permit].")
+        bool, typer.Option("--allow-tx", help="You may transmit as the station file says, which has no \\[permit].")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the result.")] = False,
 ) -> None:
@@ -57,7 +57,11 @@ def calibrate(
     from calibration.stand import at_station, on_loopback
     from fl.terminal import console
 
-    if (station is None) == (loopback is None):
+    if station is not None and loopback is not None:
+        raise InputError(
+            "--station and --loopback exclude each other: a session is of real or virtual radios or of simulated ones"
+        )
+    if station is None and loopback is None:
         raise InputError(
             "name what is to be calibrated: --station FILE (radios, real or virtual) or --loopback EXPERIMENT (simulated ones)"
         )
@@ -116,9 +120,9 @@ def show(profile: FolderOrFile) -> None:
     console.print(f"{found.name}, {found.made:%Y-%m-%d %H:%M} UTC", markup=False)
     for line in findings_lines(found):
         console.print(line)
-    for line in reasons(found):
-        console.print(line, markup=False)
     folder = profile if profile.is_dir() else profile.parent
+    for line in reasons(found, folder):
+        console.print(line, markup=False)
     console.print(f"report: {write_report(folder)}", markup=False)
 
 
@@ -235,7 +239,7 @@ def _conclude(profile: Profile, session: Session, folder: Path, quiet: bool) -> 
     if not quiet:
         for line in findings_lines(profile, trouble):
             console.print(line)
-    for line in reasons(profile):
+    for line in reasons(profile, folder):
         console.print(line, markup=False)
     console.print(f"profile: {folder / 'profile.toml'}", markup=False)
     console.print(f"report: {folder / NAME}", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -33,8 +34,8 @@ def findings_lines(profile: Profile, findings: Sequence[Finding] | None = None) 
     return lines
 
 
-def reasons(profile: Profile) -> list[str]:
-    """The recommendation in lines."""
+def reasons(profile: Profile, folder: Path) -> list[str]:
+    """The recommendation in lines; `folder` is the session's."""
     advised = profile.recommendation
     if advised is None:
         return ["nothing is recommended: no mode has carried a known sum"]
@@ -43,7 +44,7 @@ def reasons(profile: Profile) -> list[str]:
         f"recommended: {advised.mode} mode, window {advised.window:,}, pilots of {advised.pilot_window:,}, receive gain "
         f"{advised.receive_gain_db:g} dB; expected error of the sum {100 * advised.expected_error:.2g} % of full scale, rms",
         *(f"  {reason}" for reason in advised.reasons),
-        f"use it with: --profile PROFILE {sets}",
+        f"use it with: --profile {folder} {sets}",
     ]
 
 

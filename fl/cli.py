@@ -59,7 +59,7 @@ Station = Annotated[
 AllowTx = Annotated[
     bool,
     typer.Option(
-        "--allow-tx", help="You may transmit as the station file says, which has no [permit], and vouch for it."
+        "--allow-tx", help="You may transmit as the station file says, which has no \\[permit], and vouch for it."
     ),
 ]
 

@@ -161,10 +161,9 @@ class Radio(_Section):
         """The air in a few words."""
         if self.mode == "ideal":
             return "ideal air"
+        fading = f"{self.fading} fading" if self.channel is None else f"gains measured in {self.channel}"
         place = (
-            f"{self.fading} fading, SNR {self.snr_db:g} dB at full scale"
-            if self.profile == "none"
-            else f"profile {self.profile}"
+            f"{fading}, SNR {self.snr_db:g} dB at full scale" if self.profile == "none" else f"profile {self.profile}"
         )
         if self.fidelity == "symbol" and (self.profile != "none" or self.impairments):
             place += " at symbol fidelity (its gains, noise and offsets; no impairments of radios)"

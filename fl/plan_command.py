@@ -28,7 +28,7 @@ def plan(
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting.")
     ] = None,
     allow_tx: Annotated[
-        bool, typer.Option("--allow-tx", help="As for `pairzero run`: plan for a station file without a [permit].")
+        bool, typer.Option("--allow-tx", help="As for `pairzero run`: plan for a station file without a \\[permit].")
     ] = False,
     file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures.")] = None,
 ) -> None:

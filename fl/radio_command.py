@@ -96,7 +96,7 @@ def tone(
     seconds: Annotated[float, typer.Option(help="How long.")] = 5.0,
     rate: Annotated[float, typer.Option(metavar="HZ", help="Sampling rate.")] = 1e6,
     station: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Station file whose [permit] allows it instead of --allow-tx.")
+        Path | None, typer.Option(metavar="FILE", help="Station file whose \\[permit] allows it instead of --allow-tx.")
     ] = None,
 ) -> None:
     """Send a tone, for a spectrum analyser or a power meter, and mute. Refused without a permission."""

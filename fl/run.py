@@ -21,7 +21,7 @@ from fl.privacy_facts import CHARGES, facts_of
 from fl.progress import RunProgress
 from fl.proposal import limits_of
 from fl.recordings import Recordings
-from fl.run_folder import RunFolder, version, write_atomic, write_json
+from fl.run_folder import DEVICES, RunFolder, version, write_atomic, write_json
 from fl.station import SIMULATED, Bench, bench_for, device_names, not_used
 from fl.station import open_air as open_station_air
 from fl.station_air import RadioStop
@@ -71,6 +71,11 @@ def execute(
     Raises KeyboardInterrupt after an orderly stop by Ctrl-C, StoppedEarly after one by SIGTERM or by the air, BudgetError when
     a budget ended it early (results are written in all cases), InputError when it cannot start.
     """
+    if (folder.path / DEVICES).is_file():
+        raise InputError(
+            f"the devices of {folder.path} are processes of their own, with ledgers of their own; carry it on with them, "
+            f"as it was begun; a lab's: pairzero server --resume {folder.path}"
+        )
     stop = Stop()
     with stop.listening():
         journal = Journal(folder.path)

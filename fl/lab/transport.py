@@ -184,7 +184,7 @@ class Hub:
         for name, member in self.state.members.items():
             old = before.members.get(name)
             there, was = member.joined, old is not None and old.joined
-            if there != was:
+            if there != was and (there or self.state.ended is None):  # at the end everybody leaves
                 self._say(f"{name} {'has joined' if there else 'is lost'}")
             if old is not None and member.late > old.late:
                 self._say(f"{name} is late and left out until it is heard of")

@@ -54,13 +54,16 @@ def read_run(run: Path) -> RunFiles:
         config = tomllib.loads(_text(run / "experiment.toml"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{run / 'experiment.toml'}: not a readable TOML file: {error}") from None
+    journal = _records(run / "journal.jsonl")
+    stops = [record.get("type") == "stop" for record in journal]
+    gone_on = any(stops) and not stops[-1]  # the summary is of before, and its epsilon too small
     return RunFiles(
         path=run,
-        summary=_json(run / "summary.json"),
+        summary={} if gone_on else _json(run / "summary.json"),
         config=config,
         versions=_json(run / "versions.json"),
         seeds=_json(run / "seeds.json"),
-        journal=_records(run / "journal.jsonl"),
+        journal=journal,
         statement=_text(run / "statement.txt").strip(),
         charges=_records(run / "charges.jsonl"),
         notice=_notice(run / "diagnostics.jsonl"),

@@ -87,5 +87,6 @@ def test_a_wait_backwards_is_refused() -> None:
 
 def test_loopback_that_was_said_nothing_of_is_shared_without_offsets() -> None:
     assert LoopbackRig(quiet()).shared_clock
+    assert LoopbackRig(replace(quiet(), offset_hz=1.0)).shared_clock  # what a run without impairments has
     assert not LoopbackRig(replace(quiet(), offset_hz=3.0)).shared_clock
     assert not LoopbackRig(quiet(2, oscillator_ppm=1.0)).shared_clock

@@ -64,6 +64,7 @@ def test_a_session_on_the_loopback(pairzero: Any, file: Path, tmp_path: Path) ->
         "tiny: 3 devices and a receiver, 3 steps",
         "pass    alignment",
         "recommended: coherent mode",
+        f"use it with: --profile {Path('calibrations') / 'tiny'} --set",
         "report:",
     ):
         assert text in done.out, done.out
@@ -86,7 +87,7 @@ def test_a_session_on_the_loopback(pairzero: Any, file: Path, tmp_path: Path) ->
 def test_what_is_asked_wrongly(pairzero: Any, file: Path, session: Path) -> None:
     for words, message in (
         ([], "--station FILE"),
-        (["--loopback", file, "--station", "s.toml"], "--station FILE"),
+        (["--loopback", file, "--station", "s.toml"], "exclude each other"),
         (["--loopback", file, "--allow-tx"], "--allow-tx without --station"),
         (["--loopback", file, "--steps", "chanel"], "did you mean channel"),
         (["--loopback", file, "--out", session], "already holds a session"),

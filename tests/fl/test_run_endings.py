@@ -14,7 +14,7 @@ from bench.forks import until_committed
 from fl.export import replay_run
 from fl.journal import Journal, read_history
 from fl.run import execute, finished_summary
-from fl.run_folder import create, open_run
+from fl.run_folder import DEVICES, create, open_run
 from radio.errors import BudgetError, InputError, StoppedEarly
 
 
@@ -42,6 +42,14 @@ def test_ctrl_c_stops_in_order_and_the_run_goes_on_later(make_experiment, start,
     assert rest.wait() == 0, rest.printed
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["finished"], summary["rounds"], summary["burned"], summary["resumed"]) == (True, 60, 0, 1)
+
+
+def test_a_run_of_a_lab_is_not_carried_on_alone(make_experiment, tmp_path):
+    folder = create(tmp_path / "run", make_experiment({}))
+    (folder.path / DEVICES).write_text("[]\n")
+    with pytest.raises(InputError, match=r"processes of their own.* pairzero server --resume"):
+        execute(folder, quiet=True)
+    assert not (folder.path / "ledger").exists()
 
 
 def test_an_interrupt_in_the_last_round_still_ends_with_the_final_evaluation(make_experiment, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fl.reporting.run_files import read_run
 from fl.status_command import cells
+from privacy.record_log import encode
 from tests.fl.test_watch_command import cut
 
 
@@ -30,6 +31,19 @@ def test_states_of_a_run(finished_run, tmp_path: Path) -> None:
     assert cells(read_run(run))[3] == "epsilon in the devices' ledgers"
     (run / "journal.jsonl").unlink()
     assert cells(read_run(run))[::4] == ("not begun", "no record")
+
+
+def test_a_run_that_goes_on_is_not_as_it_was_when_it_was_stopped(finished_run, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run.path, run)
+    with (run / "journal.jsonl").open("ab") as journal:
+        journal.write(encode({"type": "resumed"}))
+        journal.write(
+            encode({**read_run(run).records("round")[-1], "slot": 1000, "round": finished_run.summary["rounds"] + 1})
+        )
+    state, rounds, _, epsilon, _ = cells(read_run(run))
+    assert (state, rounds.split()[0]) == ("running", str(finished_run.summary["rounds"] + 1))
+    assert epsilon.startswith("epsilon at most ")
 
 
 def test_the_command(finished_run, tmp_path: Path, pairzero: Callable) -> None:
