@@ -42,7 +42,7 @@ def reasons(profile: Profile, folder: Path) -> list[str]:
     sets = " ".join(f"--set {key}={value}" for key, value in advised.settings.items())
     return [
         f"recommended: {advised.mode} mode, window {advised.window:,}, pilots of {advised.pilot_window:,}, receive gain "
-        f"{advised.receive_gain_db:g} dB; expected error of the sum {100 * advised.expected_error:.2g} % of full scale, rms",
+        f"{advised.receive_gain_db:.4g} dB; expected error of the sum {100 * advised.expected_error:.2g} % of full scale, rms",
         *(f"  {reason}" for reason in advised.reasons),
         f"use it with: --profile {folder} {sets}",
     ]

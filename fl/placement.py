@@ -65,7 +65,7 @@ def inferred(network: Any, device_map: str, beside: int = 0) -> dict[str, int | 
     except ImportError:
         raise InputError(
             f"--device-map {device_map} needs accelerate, which is not installed: {install('large')}; one device (cuda, cuda:N) "
-            "needs it not"
+            "does without"
         ) from None
     free = get_max_memory()
     if "mps" in free:  # Apple's has no fp64, in which losses come back
