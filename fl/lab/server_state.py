@@ -381,8 +381,9 @@ def _tick(state: State, now: float) -> Step:
         state = replace(state, phase=replace(phase, waiting=frozenset()))
     if now - state.beat < HEARTBEAT_S:
         return state, ()
-    # nobody need answer: that it can be sent is what is asked
-    return replace(state, beat=now), _to_all(state, Pong(state.length))
+    # nobody need answer: that it can be sent is what is asked, also of who has not joined and may have left over its terms
+    there = (member.peer for member in state.members.values() if member.peer is not None)
+    return replace(state, beat=now), tuple(Send(peer, Pong(state.length)) for peer in there)
 
 
 def _ask(state: State, ask: Ask, now: float) -> Step:

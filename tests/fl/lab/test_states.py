@@ -157,6 +157,20 @@ def test_how_everybody_is_doing_in_a_word() -> None:
     assert lab.server.standing == (("device-0", "spent"), ("device-1", "lost"), ("device-2", "joined"))
 
 
+def test_who_leaves_before_it_has_joined_is_lost() -> None:
+    lab = Lab(3)
+    late = lab.devices.pop()
+    lab.settle(3)
+    lab.devices.append(late)
+    late.start()
+    lab.tick(0.5)
+    lab.hear(late)
+    assert lab.server.standing[2] == ("device-2", "joining")
+    lab.devices.remove(late)  # it does not like the terms
+    lab.tick(1.1)
+    assert lab.server.standing[2] == ("device-2", "lost")
+
+
 def test_a_charged_slot_is_declined() -> None:
     lab = Lab(2)
     lab.devices[1].charges = [0, 1, 2]  # of an earlier server process
