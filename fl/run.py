@@ -60,6 +60,7 @@ def execute(
     actors: Actors | None = None,
     offload: Path | None = None,
     device_map: str | None = None,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Carry a run to its end, from wherever its journal stands, and return its summary.
 
@@ -67,6 +68,7 @@ def execute(
     actors    None: the devices are in this process
     offload   folder for a mapped file with the weights (`fl.mapped`); None: they are in memory
     device_map  on which devices (`fl.placement`); None: main memory
+    stop      the caller's, who has more to do: what it is asked in the last round ends nothing here
 
     Raises KeyboardInterrupt after an orderly stop by Ctrl-C, StoppedEarly after one by SIGTERM or by the air, BudgetError when
     a budget ended it early (results are written in all cases), InputError when it cannot start.
@@ -76,7 +78,7 @@ def execute(
             f"the devices of {folder.path} are processes of their own, with ledgers of their own; carry it on with them, "
             f"as it was begun; a lab's: pairzero server --resume {folder.path}"
         )
-    stop = Stop()
+    stop = Stop() if stop is None else stop
     with stop.listening():
         journal = Journal(folder.path)
         try:

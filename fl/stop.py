@@ -11,6 +11,10 @@ from types import FrameType
 from radio.errors import StoppedEarly
 
 
+class Terminated(StoppedEarly):
+    """By SIGTERM, which is meant for all that this process does."""
+
+
 class Stop:
     """Ctrl-C and SIGTERM: the first ends the run in order after the round, the second at once."""
 
@@ -36,6 +40,9 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-
-class Terminated(StoppedEarly):
-    """By SIGTERM, which is meant for all that this process does."""
+    def obey(self) -> None:
+        """Raises Terminated or KeyboardInterrupt if it was asked for either."""
+        if self.terminated:
+            raise Terminated("stopped by SIGTERM")
+        if self.asked:
+            raise KeyboardInterrupt

@@ -15,7 +15,7 @@ from typing import Any
 from fl import run_folder
 from fl.config import Experiment, load
 from fl.run import execute, finished_summary
-from fl.stop import Terminated
+from fl.stop import Stop, Terminated
 from radio.errors import InputError, PairzeroError
 
 Summary = dict[str, Any]
@@ -102,11 +102,18 @@ def run_cell(cell: Cell, folder: str | None = None) -> Summary:
     if folder is not None:
         os.chdir(folder)
     if not run_folder.is_run(cell.path):
-        return execute(run_folder.create(cell.path, cell.experiment), quiet=True)
+        return _execute(run_folder.create(cell.path, cell.experiment))
     run = run_folder.open_run(cell.path)
     if run.experiment.digest() != cell.experiment.digest():
         raise InputError(f"{cell.path} holds a run of another experiment; choose another --out for this sweep")
-    return finished_summary(run) or execute(run, quiet=True)
+    return finished_summary(run) or _execute(run)
+
+
+def _execute(run: run_folder.RunFolder) -> Summary:
+    stop = Stop()
+    summary = execute(run, quiet=True, stop=stop)
+    stop.obey()  # a Ctrl-C in its last round is meant for the next run
+    return summary
 
 
 def one_after_another(planned: Sequence[Cell]) -> Iterator[tuple[Cell, Summary | PairzeroError]]:

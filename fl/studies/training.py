@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fl.config import Experiment
+from fl.stop import Stop, Terminated
 from fl.studies.budget import work_a_round
 from fl.studies.outcome import Outcome, Point, Value
 from radio.errors import StoppedEarly
@@ -46,10 +47,14 @@ class Run:
         opened = open_run(run) if is_run(run) else create(run, experiment)
         summary = finished_summary(opened)
         if summary is None:
+            stop = Stop()
             try:
-                summary = execute(opened, quiet=True)
-            except StoppedEarly as stop:  # the air cannot carry it: a result, too
-                summary, stopped = opened.summary or {}, str(stop)
+                summary = execute(opened, quiet=True, stop=stop)
+            except Terminated:
+                raise
+            except StoppedEarly as early:  # the air cannot carry it: a result, too
+                summary, stopped = opened.summary or {}, str(early)
+            stop.obey()  # a Ctrl-C in its last round is meant for the next cell
         figures = _figures(summary, experiment)
         return Outcome(figures, _curve(run, figures), stopped)
 

@@ -48,7 +48,7 @@ def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(tmp_path: Pa
         ("replay", {"replay_ms_per_round", "pass_ms", "catch_up_1000"}),
         ("devices", {"devices_ratio_k1", "devices_ratio_k8", "rss_k8_over_k1"}),
         ("scaling", {"round_ms_k4", "round_us_per_device_k16", "linear_k16", "rss_k16_over_k4"}),
-        pytest.param("transports", {"digests_equal", "rss_k16_over_k4"}, marks=pytest.mark.engines),
+        pytest.param("transports", {"digests_equal", "rounds_per_s_ray_k4"}, marks=pytest.mark.engines),
         ("half", {"forward_speedup", "error_gains_mu0.01", "error_all_mu0.001"}),
         ("gradient_energy", {"layers.0.self_attn_layer_norm.weight", "all LayerNorms", "all matrices"}),
     ],

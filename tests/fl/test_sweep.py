@@ -51,11 +51,11 @@ def test_a_sweep_runs_every_cell_once_and_tables_it(file, pairzero, tmp_path, mo
     executed = []
     execute = module.execute
 
-    def until_the_third(folder, quiet):
+    def until_the_third(folder, **options):
         executed.append(folder.path)
         if len(executed) == 3:
             raise StoppedEarly("the air is gone")
-        return execute(folder, quiet)
+        return execute(folder, **options)
 
     monkeypatch.setattr(module, "execute", until_the_third)
     first = pairzero(*words)
