@@ -6,6 +6,7 @@ points the loss is wanted; the replica goes there, in place or functionally, and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -85,17 +86,18 @@ def walk(points: Sequence[Point], mu: float) -> Iterator[list[tuple[int, float]]
         here = point
 
 
-class PointEstimator:
+class PointEstimator(ABC):
     """An estimator that is a set of points and a linear combination of the losses there."""
 
     name: str
 
+    @abstractmethod
     def points(self, perturbations: int) -> list[Point]:
-        raise NotImplementedError
+        """Where losses are wanted."""
 
+    @abstractmethod
     def combine(self, losses: NDArray[np.float64], mu: float) -> NDArray[np.float64]:
         """Losses (points, n) to directional derivatives (n, P)."""
-        raise NotImplementedError
 
     def passes(self, perturbations: int) -> int:
         return len(self.points(perturbations))
