@@ -5,7 +5,8 @@
 Whole private runs (`pairzero run` without its process) of a toy OPT of width 32 at symbol fidelity; every device has four
 examples and draws one a round on average, so a round evaluates K of them in 2 K forwards of one example.  One process for each
 K; the time of a round is the median of its slots, and memory the largest resident set, both from the run's own records.
-`memory` runs have 10,000 examples whatever K, so that what devices cost is not hidden by what data costs.
+`memory` runs have 10,000 examples whatever K, so that what devices cost is not hidden by what data costs.  `--quick` stays in
+one process, whose memory then says nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def measure(quick: bool) -> list[Row]:
     counts = (4, 16) if quick else COUNTS
     with tempfile.TemporaryDirectory() as folder:
         model = toy_model(Path(folder))
-        found = {devices: measured(devices, 4, 3 if quick or devices > 1_000 else 9, model) for devices in counts}
+        look = run if quick else measured
+        found = {devices: look(devices, 4, 3 if quick or devices > 1_000 else 9, model) for devices in counts}
         few, many = counts[0], counts[-1]
         same = found if quick else {devices: measured(devices, DATA // devices, 2, model) for devices in (few, many)}
         memory = {devices: one["rss_mib"] for devices, one in same.items() if devices in (few, many)}

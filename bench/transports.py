@@ -5,7 +5,7 @@
 In one process, over Ray (2 actors) and in Flower's simulation (2 actors): whole private runs, reproducible, of a toy OPT of
 width 32 at symbol fidelity.  The time of a round is the median of its slots but the first; starting Ray (some seconds) and
 greeting Flower's nodes are not in it.  Flower's round is three exchanges with every node (measure, arm, fire), Ray's three
-calls of two actors.  Every run has a process of its own.  Needs the extras ray and flower.
+calls of two actors.  Every run has a process of its own (`--quick`: none has).  Needs the extras ray and flower.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def measure(quick: bool) -> list[Row]:
     few, many = (4, 4) if quick else (8, 512)
     with tempfile.TemporaryDirectory() as folder:
         model = toy_model(Path(folder))
-        done = {name: in_a_process(name, few, 3 if quick else 4, model) for name in transports}
+        look = run if quick else in_a_process
+        done = {name: look(name, few, 3 if quick else 4, model) for name in transports}
         digests = {name: one["digest"] for name, one in done.items()}
         if not quick:  # Flower's rounds take seconds, so fewer of them
             done = {name: in_a_process(name, many, 3 if name == "flower" else 21, model) for name in transports}

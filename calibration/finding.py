@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from scipy.special import ndtri
 
-from radio.pictures import Picture
+if TYPE_CHECKING:
+    from radio.pictures import Picture  # matplotlib and scipy.signal take a second and a half, and runs read profiles
 
 Verdict = Literal["pass", "warn", "fail", "unknown"]
 

@@ -26,6 +26,7 @@ from privacy.gaussian import check_delta, check_target
 from privacy.gaussian import gaussian_delta as gaussian_delta
 from privacy.gaussian import gaussian_epsilon as gaussian_epsilon
 from privacy.gaussian import largest_mu as largest_mu
+from privacy.gaussian_loss import gaussian_loss
 from radio.errors import InputError
 
 # Bins of the privacy loss distribution: any width gives a valid upper bound, a narrower one a tighter bound.
@@ -177,14 +178,7 @@ def _loss(charge: Charge, count: int, interval: float) -> Any:
 
 @lru_cache(maxsize=64)
 def _single_loss(charge: Charge, interval: float) -> Any:
-    from dp_accounting.pld import privacy_loss_distribution as pld
-
-    return pld.from_gaussian_mechanism(
-        charge.noise_multiplier,
-        sampling_prob=charge.sampling_rate,
-        value_discretization_interval=interval,
-        neighboring_relation=pld.privacy_accountant.NeighboringRelation.ADD_OR_REMOVE_ONE,
-    )
+    return gaussian_loss(charge.noise_multiplier, charge.sampling_rate, interval)
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,12 @@ CASES: dict[str, Settings] = {
     "momentum": {"learning.optimiser": "momentum", "learning.rate": 1e-3},
     "Adam": {"learning.optimiser": "adam", "learning.rate": 3e-3},
     "batch 4": {"learning.batch": 4},
+    "batch 4, constant rate": {"learning.batch": 4, "learning.schedule": "constant"},
+    "batch 2, constant rate of half": {"learning.batch": 2, "learning.schedule": "constant", "learning.rate": 5e-3},
+    "batch 4, P = 8, one-sided, normalised steps": {
+        "learning.batch": 4, "learning.perturbations": 8, "learning.estimator": "one-sided", "learning.optimiser": "normalised",
+        "learning.rate": 3e-2,
+    },
     "four local steps": {"learning.local_steps": 4, "learning.rate": 3e-3},
     "first norm's biases": {"learning.parameters": [f"{FIRST_NORM}.bias"]},
     "first norm's gains and biases": {"learning.parameters": [f"{FIRST_NORM}.*"]},
@@ -35,7 +41,7 @@ CASES: dict[str, Settings] = {
         "learning.parameters": ["*layers.0.self_attn.*_proj.weight"],
     },
     "0.1 % of all weights": {"learning.parameters": ["*"], "learning.density": 0.001, "learning.rate": 3e-2},
-    "all weights": {"learning.parameters": ["*"], "learning.rate": 1e-4, "learning.mu": 1e-3},
+    "all weights": {"learning.parameters": ["*"], "learning.rate": 1.6e-5, "learning.mu": 1e-3},
 }  # fmt: skip
 FEW = ("as it is", "Gaussian directions", "P = 4")
 

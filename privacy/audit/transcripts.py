@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from privacy.accounting import Charge, Spent, epsilon, gaussian_delta, gaussian_epsilon
 from privacy.audit.bound import Profile, Rates, counting_lower, error_rates, gaussian_mu_lower, scale_upper
+from privacy.gaussian_loss import gaussian_loss
 from privacy.threats import Threat
 from radio.streams import stream
 
@@ -183,19 +184,12 @@ def _profile(charged: tuple[tuple[Charge, int], ...], factor: float) -> Profile:
     if all(charge.sampling_rate == 1.0 for charge, _ in charged):
         mu = math.sqrt(sum(count / charge.noise_multiplier**2 for charge, count in charged)) / factor
         return lambda epsilons: np.array([gaussian_delta(mu, float(e)) for e in epsilons])
-    from dp_accounting.pld import privacy_loss_distribution as pld
-
     scaled = _scaled(charged, factor)
     # A weak noise has large losses and can do with wider bins, as in privacy.accounting.
     interval = INTERVAL * max(1.0, 2.0 / min(charge.noise_multiplier for charge, _ in scaled)) ** 2
-    parts = [
-        pld.from_gaussian_mechanism(
-            charge.noise_multiplier,
-            sampling_prob=charge.sampling_rate,
-            value_discretization_interval=interval,
-            neighboring_relation=pld.privacy_accountant.NeighboringRelation.ADD_OR_REMOVE_ONE,
-        ).self_compose(count)
-        for charge, count in scaled
-    ]
+    rounds = (
+        (gaussian_loss(charge.noise_multiplier, charge.sampling_rate, interval), count) for charge, count in scaled
+    )
+    parts = [loss.self_compose(count) for loss, count in rounds]
     total = reduce(lambda left, right: left.compose(right), parts)
     return lambda epsilons: np.asarray(total.get_delta_for_epsilon(list(epsilons)))

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
+import pytest
 
-
-def run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench.algorithms", "--quick", "--json", str(tmp_path / "out.json"), *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+Bench = Callable[..., dict[str, Any]]
 
 
-def test_every_algorithm_has_its_four_rows(tmp_path: Path) -> None:
+def test_every_algorithm_has_its_four_rows(bench: Bench) -> None:
     from fl.baselines.harness import PRESETS
 
-    done = run(tmp_path)
-    assert done.returncode == 0, done.stderr
-    written = json.loads((tmp_path / "out.json").read_text())
-    rows = {row["name"]: row for row in written["rows"]}
-    assert written["bench"] == "algorithms" and written["quick"] is True
+    rows = bench("algorithms")
     assert set(rows) == {f"{n}_{what}" for n in PRESETS for what in ("loss", "accuracy", "forwards", "uplink")}
     # one round of two devices with batches of four: a scalar over the air, a gradient of d numbers, or its 32 d bits
     size = 4096 + 2 * 32
@@ -32,10 +23,8 @@ def test_every_algorithm_has_its_four_rows(tmp_path: Path) -> None:
     assert rows["mezo_forwards"]["value"] == 2 * 2 * 4
 
 
-def test_only_those_asked_for_run_and_an_unknown_one_is_named(tmp_path: Path) -> None:
-    done = run(tmp_path, "--only", "mezo,fedsgd")
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
-    assert {row["name"].partition("_")[0] for row in rows} == {"mezo", "fedsgd"}
-    assert (again := run(tmp_path, "--only", "mezo,fedprox")).returncode == 2
-    assert "fedprox: not known; allowed: pairzero" in again.stderr
+def test_only_those_asked_for_run_and_an_unknown_one_is_named(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {name.partition("_")[0] for name in bench("algorithms", "--only", "mezo,fedsgd")} == {"mezo", "fedsgd"}
+    with pytest.raises(SystemExit) as ended:
+        bench("algorithms", "--only", "mezo,fedprox")
+    assert ended.value.code == 2 and "fedprox: not known; allowed: pairzero" in capsys.readouterr().err

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.table import Row, publish
 
-ROOT = Path(__file__).parent.parent.parent
+Bench = Callable[..., dict[str, Any]]
 
 
 def test_rows_machine_and_quick_are_in_the_file(tmp_path: Path) -> None:
@@ -25,19 +25,15 @@ def test_rows_machine_and_quick_are_in_the_file(tmp_path: Path) -> None:
     assert {"cpu", "cores", "python"} <= set(written["machine"])
 
 
-def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(tmp_path: Path) -> None:
-    file = tmp_path / "accuracy.json"
-    command = [sys.executable, "-m", "bench.accuracy", "examples/demo.toml", "--quick", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    rows = {row["name"]: row for row in json.loads(file.read_text())["rows"]}
+def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(bench: Bench) -> None:
+    rows = bench("accuracy", "examples/demo.toml")
     assert rows["chance_floor"]["value"] == 0.5
     assert {"accuracy", "zero_shot_accuracy", "bow_accuracy", "gain", "epsilon"} <= set(rows)
     assert rows["epsilon"]["value"] <= 8
 
 
 @pytest.mark.parametrize(
-    "bench, names",
+    "name, rows",
     [
         ("zero_shot", {"zero_shot", "best_threshold", "answers_second_option", "chance_floor"}),
         (
@@ -48,22 +44,16 @@ def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(tmp_path: Pa
         ("replay", {"replay_ms_per_round", "pass_ms", "catch_up_1000"}),
         ("devices", {"devices_ratio_k1", "devices_ratio_k8", "rss_k8_over_k1"}),
         ("scaling", {"round_ms_k4", "round_us_per_device_k16", "linear_k16", "rss_k16_over_k4"}),
-        pytest.param("transports", {"digests_equal", "rounds_per_s_ray_k4"}, marks=pytest.mark.engines),
         ("half", {"forward_speedup", "error_gains_mu0.01", "error_all_mu0.001"}),
         ("gradient_energy", {"layers.0.self_attn_layer_norm.weight", "all LayerNorms", "all matrices"}),
     ],
 )
-def test_benchmarks_of_the_model_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:
-    file = tmp_path / "out.json"
-    command = [sys.executable, "-m", f"bench.{bench}", "--quick", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    rows = {row["name"]: row["value"] for row in json.loads(file.read_text())["rows"]}
-    assert names <= set(rows)
+def test_benchmarks_of_the_model_run_quickly_and_name_their_rows(bench: Bench, name: str, rows: set[str]) -> None:
+    assert rows <= set(bench(name))
 
 
 @pytest.mark.parametrize(
-    "bench, names",
+    "name, rows",
     [
         (
             "aggregation",
@@ -86,16 +76,12 @@ def test_benchmarks_of_the_model_run_quickly_and_name_their_rows(tmp_path: Path,
         pytest.param("calibration", {"coverage", "interval_over_crb"}, marks=pytest.mark.libiio),
     ],
 )
-def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path, bench: str, names: set[str]) -> None:
-    file = tmp_path / "out.json"
-    command = [sys.executable, "-m", f"bench.{bench}", "--quick", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert names <= {row["name"] for row in json.loads(file.read_text())["rows"]}
+def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(bench: Bench, name: str, rows: set[str]) -> None:
+    assert rows <= set(bench(name))
 
 
 @pytest.mark.parametrize(
-    "bench, names",
+    "name, rows",
     [
         ("power", {"closed_vs_cvxpy", "closed_form_ms", "online_loss_db", "untrusted_receiver_cost_db"}),
         (
@@ -117,10 +103,12 @@ def test_benchmarks_of_the_radio_run_quickly_and_name_their_rows(tmp_path: Path,
     ],
 )
 def test_benchmarks_of_privacy_and_durability_run_quickly_and_name_their_rows(
-    tmp_path: Path, bench: str, names: set[str]
+    bench: Bench, name: str, rows: set[str]
 ) -> None:
-    file = tmp_path / "out.json"
-    command = [sys.executable, "-m", f"bench.{bench}", "--quick", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert names == {row["name"] for row in json.loads(file.read_text())["rows"]}
+    assert rows == set(bench(name))
+
+
+@pytest.mark.engines
+def test_the_benchmark_of_transports_finds_their_weights_equal(bench: Bench, ray_here: None) -> None:
+    rows = bench("transports")
+    assert rows["digests_equal"]["value"] == 1.0 and "rounds_per_s_ray_k4" in rows
