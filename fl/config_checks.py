@@ -253,12 +253,12 @@ def _check_method(learning: Learning) -> None:
     if learning.optimiser == "normalised" and learning.perturbations < 2:
         raise ValueError(
             "learning.optimiser = 'normalised' divides by the standard deviation over a round's directions, and "
-            "learning.perturbations = 1 has none; use 2 at least, 8 is usual"
+            "learning.perturbations = 1 has none; use 2 at least, 8 is usual, or optimiser = 'sgd'"
         )
     if learning.optimiser == "normalised" and learning.payload == "sign":
         raise ValueError(
             "learning.optimiser = 'normalised' needs the size of what is measured, and learning.payload = 'sign' sends "
-            "none; use payload = 'value' or another optimiser"
+            "none; use payload = 'value' or optimiser = 'sgd'"
         )
     if learning.local_steps > 1 and learning.optimiser in ("adam", "normalised"):
         raise ValueError(

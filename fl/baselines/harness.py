@@ -33,8 +33,8 @@ class Preset:
     build     the algorithm's class
     settings  keys of the experiment, "section.key", that the method prescribes
     options   arguments of the class
-    rate      the method's learning rate over the experiment's learning.rate, which is that of central P = 1 steps; chosen on
-              `examples/demo.toml`'s 256 weights, so no more than a beginning for other weights
+    rate      the method's learning rate over the experiment's learning.rate, which is that of eight normalised one-sided steps;
+              chosen on `examples/demo.toml`'s 256 weights, so no more than a beginning for other weights
     """
 
     build: Callable[..., Algorithm]
@@ -44,25 +44,29 @@ class Preset:
 
 
 NOISELESS = {"radio.mode": "ideal", "privacy.enabled": False}
-GAUSSIAN = {"learning.direction": "gaussian", "learning.estimator": "central", "learning.schedule": "constant"}
+# The rounds of arXiv 2604.12401: one direction, both sides, and what is received is the step.
+CENTRAL = {"learning.estimator": "central", "learning.perturbations": 1, "learning.optimiser": "sgd"}
+GAUSSIAN = {**CENTRAL, "learning.direction": "gaussian", "learning.schedule": "constant"}
+THIRD = 1.0 / 3.0  # rate of CENTRAL
 
 PRESETS: dict[str, Preset] = {
     "pairzero": Preset(PairZero),
     "pairzero-ideal": Preset(PairZero, NOISELESS),
-    "sign-pairzero": Preset(PairZero, {"learning.payload": "sign"}),
+    "pairzero-central": Preset(PairZero, CENTRAL, rate=THIRD),
+    "sign-pairzero": Preset(PairZero, {**CENTRAL, "learning.payload": "sign"}, rate=THIRD),
     "fzoo": Preset(
         PairZero,
         {"learning.estimator": "one-sided", "learning.perturbations": 8, "learning.optimiser": "normalised"},
-        rate=3.0,
     ),
     "lozo": Preset(
         PairZero,
         {
+            **CENTRAL,
             "learning.direction": "low-rank",
             "learning.functional": True,
             "learning.parameters": ["*layers.0.self_attn.*_proj.weight"],
         },
-        rate=0.25,
+        rate=0.25 * THIRD,
     ),
     "fedspzo": Preset(
         PairZero,
@@ -70,32 +74,30 @@ PRESETS: dict[str, Preset] = {
             "learning.estimator": "split",
             "learning.perturbations": 4,
             "learning.split_width": 4,
+            "learning.optimiser": "sgd",
             "learning.parameters": ["*self_attn_layer_norm.weight"],
         },
+        rate=THIRD,
     ),
-    "sparse": Preset(PairZero, {"learning.parameters": ["*"], "learning.density": 0.001}, rate=5.0),
-    "paper-solution": Preset(PaperPower),
-    "paper-static": Preset(PaperPower, options={"control": "static"}),
-    "paper-reversed": Preset(PaperPower, options={"control": "reversed"}),
-    "paper-perfect": Preset(PaperPower, options={"control": "perfect"}),
-    "mezo": Preset(MeZO, {**GAUSSIAN, "learning.perturbations": 1}),
+    "sparse": Preset(PairZero, {**CENTRAL, "learning.parameters": ["*"], "learning.density": 0.001}, rate=5.0 * THIRD),
+    "paper-solution": Preset(PaperPower, CENTRAL, rate=THIRD),
+    "paper-static": Preset(PaperPower, CENTRAL, {"control": "static"}, rate=THIRD),
+    "paper-reversed": Preset(PaperPower, CENTRAL, {"control": "reversed"}, rate=THIRD),
+    "paper-perfect": Preset(PaperPower, CENTRAL, {"control": "perfect"}, rate=THIRD),
+    "mezo": Preset(MeZO, GAUSSIAN, rate=THIRD),
     "decomfl": Preset(
-        DeComFL,
-        {**GAUSSIAN, "learning.estimator": "one-sided", "learning.perturbations": 5},
+        DeComFL, {**GAUSSIAN, "learning.estimator": "one-sided", "learning.perturbations": 5}, rate=THIRD
     ),
     "fedkseed": Preset(
-        FedKSeed,
-        {**GAUSSIAN, "learning.perturbations": 1, "learning.micro_batch": 1},
-        {"local_steps": 16, "batch": 1},
-        rate=0.1,
+        FedKSeed, {**GAUSSIAN, "learning.micro_batch": 1}, {"local_steps": 16, "batch": 1}, rate=0.1 * THIRD
     ),
-    "dpzero": Preset(DPZero, {**GAUSSIAN, "learning.perturbations": 1}),
-    "fedzo": Preset(FedZO, {"learning.schedule": "constant"}),
-    "fedzo-ota": Preset(FedZO, {"learning.schedule": "constant"}, {"over_the_air": True}),
-    "fedsgd": Preset(FedSGD, rate=3.0),
-    "fedsgd-ota": Preset(FedSGD, options={"over_the_air": True}, rate=3.0),
-    "fedavg-sgd": Preset(FedAvg, options={"optimiser": "sgd"}),
-    "fedavg-adamw": Preset(FedAvg, options={"optimiser": "adamw"}),
+    "dpzero": Preset(DPZero, GAUSSIAN, rate=THIRD),
+    "fedzo": Preset(FedZO, {**CENTRAL, "learning.schedule": "constant"}, rate=THIRD),
+    "fedzo-ota": Preset(FedZO, {**CENTRAL, "learning.schedule": "constant"}, {"over_the_air": True}, rate=THIRD),
+    "fedsgd": Preset(FedSGD, CENTRAL),
+    "fedsgd-ota": Preset(FedSGD, CENTRAL, {"over_the_air": True}),
+    "fedavg-sgd": Preset(FedAvg, CENTRAL, {"optimiser": "sgd"}, rate=THIRD),
+    "fedavg-adamw": Preset(FedAvg, CENTRAL, {"optimiser": "adamw"}, rate=THIRD),
 }
 
 

@@ -8,7 +8,7 @@ from fl.studies.study import Figure, Results, Scale, Settings, Study, Table, ove
 from fl.studies.training import Run
 
 COUNTS = (2, 5, 20, 100, 1000)
-EXAMPLES, BATCH = 10_000, 80  # of all devices together
+EXAMPLES, BATCH = 50_000, 20  # of all devices together
 PARTITIONS: dict[str, Settings] = {
     "IID": {},
     "Dirichlet 0.5": {"task.partition": "dirichlet", "task.dirichlet_alpha": 0.5},
@@ -50,7 +50,7 @@ STUDY = Study(
 {EXAMPLES:,} sentences and {BATCH} expected examples a round, all devices together, whatever their number; (8, 1e-5)-DP
 for every example by own noise, or none; labels alike on all devices (IID) or skewed by a Dirichlet distribution. With K
 owners each protects its n = {EXAMPLES:,}/K examples alone, so the noise of the mean grows with the root of K: that is
-the price of trusting nobody. The channel takes one use a round whatever K is.
+the price of trusting nobody. The channel takes P uses a round whatever K is.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,

@@ -45,11 +45,12 @@ STUDY = Study(
     "heterogeneity",
     "what do dropouts, stragglers and deep fades take away?",
     """
-(8, 1e-5)-DP by own noise, five devices, T = 300, coherent mode over Rayleigh blocks at 20 dB. *Away*: a device does not
-answer the sounding and the round's mean is over the others; a straggler is away, too, to everybody who does not wait,
-here for 20 rounds in a row. *Silent*: it answered, was counted, and sends nothing, so that the mean comes out too
-small. *Fades sit out*: a device below that share of its mean gain is left out of the round, because whoever is weakest
-sets the power of all; the default is 0.05. Nobody is ever left out by data. Who sits a round out is not charged for it.
+(8, 1e-5)-DP by own noise, five devices, T = 90, P = 8, coherent mode over Rayleigh blocks at 20 dB. *Away*: a device
+does not answer the sounding and the round's mean is over the others; a straggler is away, too, to everybody who does
+not wait, here for 20 rounds in a row. *Silent*: it answered, was counted, and sends nothing, so that the mean comes out
+too small. *Fades sit out*: a device below that share of its mean gain is left out of the round, because whoever is
+weakest sets the power of all; the default is 0.05. Nobody is ever left out by data. Who sits a round out is not charged
+for it.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,

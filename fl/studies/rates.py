@@ -16,7 +16,8 @@ from fl.studies.cell import Cell
 from fl.studies.study import BASE, Scale
 from fl.studies.training import Train
 
-BUDGET = 48_000.0  # forward passes of one example, backward passes counted as two: 300 rounds of five devices, batch 16, P = 1
+# Forward passes of one example, backward passes counted as two: the base's 90 rounds of five batches of 4, 9 passes each.
+BUDGET = 16_200.0
 ALL = ["*"]
 RATE = float(BASE["learning.rate"])
 
@@ -65,20 +66,21 @@ CONTENDERS: dict[str, Contender] = {
     "pairzero": _subset("pairzero"),
     "pairzero-ideal": _subset("pairzero-ideal"),
     "sign-pairzero": _subset("sign-pairzero"),
-    "fzoo": Contender("fzoo", 3.0 * RATE, dict(NOISELESS)),
+    "pairzero-central": _subset("pairzero-central"),
     "mezo": _subset("mezo"),
     "decomfl": _subset("decomfl"),
     "fedzo": _subset("fedzo"),
-    "fedspzo": Contender("fedspzo", RATE, dict(NOISELESS)),
+    "fedspzo": Contender("fedspzo", RATE / 3.0, dict(NOISELESS)),
     "fedkseed": _subset("fedkseed"),
     "fedsgd": _subset("fedsgd"),
     "fedavg-sgd": _subset("fedavg-sgd"),
     "fedavg-adamw": _subset("fedavg-adamw"),
-    "mezo, all weights": _whole("mezo", 1e-4),
-    "decomfl, all weights": _whole("decomfl", 1e-4),
-    "fedzo, all weights": _whole("fedzo", 1e-4),
-    "fedspzo, all weights": Contender("fedspzo", 1e-4, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
-    "fedkseed, all weights": _whole("fedkseed", 1e-5),
+    "fzoo, all weights": Contender("fzoo", 3e-5, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
+    "mezo, all weights": _whole("mezo", 4e-6),
+    "decomfl, all weights": _whole("decomfl", 4e-6),
+    "fedzo, all weights": _whole("fedzo", 4e-6),
+    "fedspzo, all weights": Contender("fedspzo", 4e-6, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
+    "fedkseed, all weights": _whole("fedkseed", 1e-6),
     "fedavg-adamw, all weights": Contender("fedavg-adamw", 2e-4, {"learning.parameters": ALL}),
 }
 QUICK = ("pairzero", "sign-pairzero", "mezo", "fedsgd", "mezo, all weights")

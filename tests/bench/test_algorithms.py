@@ -15,9 +15,10 @@ def test_every_algorithm_has_its_four_rows(bench: Bench) -> None:
 
     rows = bench("algorithms")
     assert set(rows) == {f"{n}_{what}" for n in PRESETS for what in ("loss", "accuracy", "forwards", "uplink")}
-    # one round of two devices with batches of four: a scalar over the air, a gradient of d numbers, or its 32 d bits
+    # one round of two devices with batches of four: scalars over the air, a gradient of d numbers, or its 32 d bits
     size = 4096 + 2 * 32
-    assert (rows["pairzero_uplink"]["value"], rows["pairzero_uplink"]["unit"]) == (1, "channel uses")
+    assert (rows["pairzero_uplink"]["value"], rows["pairzero_uplink"]["unit"]) == (8, "channel uses")
+    assert (rows["pairzero-central_uplink"]["value"], rows["pairzero-central_uplink"]["unit"]) == (1, "channel uses")
     assert (rows["fedsgd-ota_uplink"]["value"], rows["fedsgd-ota_uplink"]["unit"]) == (size, "channel uses")
     assert (rows["fedsgd_uplink"]["value"], rows["fedsgd_uplink"]["unit"]) == (2 * size * 32, "bit")
     assert rows["mezo_forwards"]["value"] == 2 * 2 * 4

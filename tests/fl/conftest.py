@@ -30,7 +30,17 @@ def settings(model: Path) -> dict[str, dict[str, Any]]:
     return {
         "model": {"source": str(model)},
         "task": {"examples_per_device": 50, "test_examples": 40},
-        "learning": {"devices": 3, "rounds": 6, "batch": 10, "parameters": ["*"], "micro_batch": 8},
+        "learning": {
+            "devices": 3,
+            "rounds": 6,
+            "batch": 10,
+            "perturbations": 1,
+            "estimator": "central",
+            "optimiser": "sgd",
+            "rate": 1e-2,
+            "parameters": ["*"],
+            "micro_batch": 8,
+        },
         "radio": {"window": 512, "pilot_window": 256},
         "privacy": {"epsilon": 0.5},
         "run": {"name": "tiny", "seed": 11, "evaluate_every": 3, "evaluate_examples": 20, "threads": 1},

@@ -72,7 +72,7 @@ def test_how_often_a_run_is_checked() -> None:
 def test_a_check_takes_its_share_of_the_air() -> None:
     of = experiment()
     plain, often = rehearse(of), rehearse(of, None, 4)
-    two = rehearse(Experiment.model_validate(of.model_dump() | {"learning": {"devices": 3, "perturbations": 2}}))
+    two = rehearse(Experiment.model_validate(of.model_dump() | {"learning": {"devices": 3, "perturbations": 9}}))
     assert often.seconds - plain.seconds == pytest.approx((two.seconds - plain.seconds) / 4)
     assert often.on_air_s > plain.on_air_s and often.slots == plain.slots
 

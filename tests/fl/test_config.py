@@ -119,7 +119,7 @@ def file(tmp_path):
         ("[radio]\npath_loss_db = [1.0, 2.0]", ["radio.path_loss_db has 2 values", "learning.devices = 5"]),
         ("[privacy]\ndelta = 0.01", ["privacy.delta = 0.01", "1/task.examples_per_device"]),
         ("[learning]\noptimiser = 'lion'", ["learning.optimiser = 'lion'", "'adam'", "'normalised'"]),
-        ("[learning]\noptimiser = 'normalised'", ["e.toml", "learning.perturbations = 1", "8 is usual"]),
+        ("[learning]\nperturbations = 1", ["e.toml", "learning.perturbations = 1", "8 is usual, or optimiser = 'sgd'"]),
         (
             "[learning]\noptimiser = 'normalised'\nperturbations = 4\npayload = 'sign'",
             ["learning.payload = 'sign'", "payload = 'value'"],
@@ -128,13 +128,13 @@ def file(tmp_path):
             "[learning]\noptimiser = 'adam'\nlocal_steps = 2",
             ["learning.local_steps = 2", "'adam'", "Use sgd or momentum"],
         ),
-        ("[learning]\nmomentum = 0.5", ["learning.momentum = 0.5 has no effect", "'sgd'"]),
+        ("[learning]\nmomentum = 0.5", ["learning.momentum = 0.5 has no effect", "'normalised'"]),
         ("[learning]\nmomentum = 1.0\noptimiser = 'momentum'", ["learning.momentum = 1.0", "0.99"]),
         ("[learning]\nseed_pool = 0", ["learning.seed_pool = 0"]),
         ("[learning]\nseed_pool = 9\ndirection = 'low-rank'", ["learning.seed_pool = 9", "low-rank"]),
         ("[learning]\nestimator = 'three-point'", ["learning.estimator = 'three-point'", "'split'"]),
-        ("[learning]\nsplit_layer = 2", ["learning.split_layer = 2 has no effect", "'central'"]),
-        ("[learning]\nsplit_width = 2", ["learning.split_width = 2 has no effect", "'central'"]),
+        ("[learning]\nsplit_layer = 2", ["learning.split_layer = 2 has no effect", "'one-sided'"]),
+        ("[learning]\nsplit_width = 2", ["learning.split_width = 2 has no effect", "'one-sided'"]),
         (
             "[learning]\nrank = 3",
             ["learning.rank = 3 has no effect", "'rademacher'", "learning.direction = 'low-rank'"],
@@ -149,9 +149,12 @@ def file(tmp_path):
         ("[radio]\nfading = 'static'\ncoherence_rounds = 3", ["radio.coherence_rounds = 3", "'rayleigh' or 'rician'"]),
         ("[radio]\nshared_clock = true", ["radio.shared_clock = True has no effect", "set radio.profile too"]),
         ("[task]\ndirichlet_alpha = 0.1", ["task.dirichlet_alpha = 0.1 has no effect", "task.partition = 'dirichlet'"]),
-        ("[learning]\nestimator = 'split'", ["learning.perturbations = 1", "learning.split_width = 4"]),
         (
-            "[learning]\nestimator = 'split'\nperturbations = 4\nlocal_steps = 2",
+            "[learning]\nestimator = 'split'\nperturbations = 6",
+            ["learning.perturbations = 6", "learning.split_width = 4"],
+        ),
+        (
+            "[learning]\nestimator = 'split'\noptimiser = 'sgd'\nperturbations = 4\nlocal_steps = 2",
             ["learning.local_steps = 2", "'split'", "one-sided"],
         ),
         (
@@ -172,7 +175,7 @@ def file(tmp_path):
             ["privacy.schedule = 'weighted'", "privacy.contraction = 1", "leave schedule out"],
         ),
         (
-            "[privacy]\nschedule = 'weighted'\n[learning]\npayload = 'sign'",
+            "[privacy]\nschedule = 'weighted'\n[learning]\noptimiser = 'sgd'\npayload = 'sign'",
             ["privacy.schedule = 'weighted'", "learning.payload = 'sign'", "a vote"],
         ),
         (
@@ -196,11 +199,11 @@ def file(tmp_path):
             ["privacy.threat = 'trusted-receiver'", "radio.mode = 'energy'", "tells the devices apart"],
         ),
         (
-            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\n[learning]\npayload = 'sign'",
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\n[learning]\noptimiser = 'sgd'\npayload = 'sign'",
             ["learning.payload = 'sign'", "use payload = 'value'"],
         ),
         (
-            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\n[learning]\nlocal_steps = 2",
+            "[privacy]\nthreat = 'aggregate'\ncsi_margin_db = 1\n[learning]\noptimiser = 'sgd'\nlocal_steps = 2",
             ["learning.local_steps = 2", "use local_steps = 1"],
         ),
         (
@@ -288,11 +291,13 @@ def test_spares_and_sampling_rate():
     experiment = Experiment.model_validate({"learning": {"rounds": 2001}})
     assert experiment.slots == 2001 + 21  # 1 %, rounded up
     assert Experiment.model_validate({"learning": {"rounds": 10}}).slots == 18  # at least 8
-    assert experiment.sampling_rate == 16 / 1000
+    assert experiment.sampling_rate == 4 / 1000
 
 
 def test_releases_and_scalars_count_local_steps():
-    experiment = Experiment.model_validate({"learning": {"rounds": 10, "local_steps": 3, "perturbations": 4}})
+    experiment = Experiment.model_validate(
+        {"learning": {"rounds": 10, "local_steps": 3, "perturbations": 4, "optimiser": "sgd"}}
+    )
     assert experiment.releases == 54
     assert experiment.learning.scalars == 12
 
@@ -300,10 +305,10 @@ def test_releases_and_scalars_count_local_steps():
 def test_an_estimators_full_name_has_its_width():
     split = {"estimator": "split", "split_width": 3, "perturbations": 6}
     assert Experiment.model_validate({"learning": split}).learning.probe == "split:3"
-    assert Experiment().learning.probe == "central"
+    assert Experiment().learning.probe == "one-sided"
 
 
 def test_written_files_are_plain_toml():
     raw = tomllib.loads(Experiment().to_toml())
     assert list(raw) == ["model", "task", "learning", "radio", "privacy", "run"]
-    assert raw["learning"]["parameters"] == ["*layer_norm*", "*.bias"]
+    assert raw["learning"]["parameters"] == ["*layers.0.self_attn_layer_norm.weight"]

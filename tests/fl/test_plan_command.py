@@ -131,7 +131,7 @@ def _experiment(mode: str, devices: int = 2, perturbations: int = 1) -> Experime
     payload = "sign" if mode == "vote" else "value"
     return Experiment.model_validate(
         {
-            "learning": {"devices": devices, "perturbations": perturbations, "payload": payload},
+            "learning": {"devices": devices, "perturbations": perturbations, "optimiser": "sgd", "payload": payload},
             "radio": {"mode": mode, "window": 1024, "pilot_window": 1024, "fading": "static", "snr_db": 40},
         }
     )

@@ -28,7 +28,7 @@ def test_a_new_folder_has_settings_versions_seeds_and_a_journal(tmp_path):
     folder = create(tmp_path / "deep" / "run", experiment)
     assert is_run(folder.path)
     assert folder.summary is None
-    assert tomllib.loads((folder.path / "experiment.toml").read_text())["learning"]["rounds"] == 600
+    assert tomllib.loads((folder.path / "experiment.toml").read_text())["learning"]["rounds"] == 150
     versions = json.loads((folder.path / "versions.json").read_text())
     assert versions["python"] == sys.version.split()[0]
     assert set(LIBRARIES) < set(versions)
@@ -102,7 +102,7 @@ def test_a_run_in_progress_is_not_replaced(tmp_path):
 def test_a_run_keeps_its_settings(tmp_path):
     create(tmp_path, Experiment())
     path = tmp_path / "experiment.toml"
-    path.write_text(path.read_text().replace("rounds = 600", "rounds = 601"))
+    path.write_text(path.read_text().replace("rounds = 150", "rounds = 151"))
     with pytest.raises(InputError, match="not the experiment this run was started with"):
         open_run(tmp_path)
 

@@ -255,7 +255,10 @@ def test_radios_are_closed_where_no_air_can_be_laid_over_them(units: Plutos) -> 
     """Vote mode cannot tell its two frequencies apart where crystals may be that far off; the next one can open them."""
     free = station(units.uris, clock="free", rate_sps=600e3)
     vote = Experiment.model_validate(
-        {"learning": {"devices": 2, "payload": "sign"}, "radio": {"mode": "vote", "window": 256, "pilot_window": 256}}
+        {
+            "learning": {"devices": 2, "payload": "sign", "optimiser": "sgd"},
+            "radio": {"mode": "vote", "window": 256, "pilot_window": 256},
+        }
     )
     with pytest.raises(InputError, match="moves a vote by"):
         open_air(vote, bench_for(vote, free))

@@ -23,7 +23,7 @@ def experiment(changes: Mapping[str, Any] | None = None) -> Experiment:
             "batch": 4,
             "micro_batch": 4,
             "parameters": ["*layers.0.self_attn_layer_norm.weight"],
-            "rate": 2e-2,
+            "rate": 6e-2,
             "mu": 1e-2,
         },
         "radio": {"mode": "ideal", "window": 256, "pilot_window": 128, "snr_db": 30},

@@ -20,7 +20,7 @@ WHOLE = {
 @pytest.mark.parametrize("steps", [1, 3])
 def test_it_is_our_local_steps_without_noise_radio_and_secrets(make_setting, steps):
     """Everybody takes all its examples in every batch, so both methods see the same data."""
-    changes = {**WHOLE, "learning.estimator": "one-sided", "learning.perturbations": 2}
+    changes = {**WHOLE, "learning.estimator": "one-sided", "learning.perturbations": 2, "learning.optimiser": "sgd"}
     ours = make_setting("pairzero-ideal", changes={**changes, "learning.local_steps": steps})
     theirs = make_setting("decomfl", changes=changes)
     for name, setting, options in (("pairzero-ideal", ours, {}), ("decomfl", theirs, {"local_steps": steps})):

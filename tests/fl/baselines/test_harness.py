@@ -11,6 +11,8 @@ from radio.errors import InputError
 # What differs from ten rounds of the preset: rounds, keys, options.  The subset is a norm's 256 gains unless a method needs
 # matrices or both halves of the network.
 LEARN: dict[str, tuple[int, dict, dict]] = {
+    "pairzero": (3, {}, {}),
+    "pairzero-ideal": (3, {}, {}),
     "fzoo": (3, {}, {}),
     "lozo": (8, {"learning.rate": 2e-2}, {}),
     "mezo": (8, {}, {}),
@@ -46,9 +48,11 @@ def test_every_algorithm_lowers_the_training_loss(name, make_setting):
 @pytest.mark.parametrize(
     "name, changes, passes, uses",
     [
-        ("pairzero", {}, 2, 1),
-        ("pairzero", {"learning.perturbations": 3}, 6, 3),
-        ("pairzero", {"learning.local_steps": 2}, 4, 2),
+        ("pairzero", {}, 9, 8),
+        ("pairzero", {"learning.perturbations": 3}, 4, 3),
+        ("pairzero-central", {}, 2, 1),
+        ("pairzero-central", {"learning.perturbations": 3}, 6, 3),
+        ("pairzero-central", {"learning.local_steps": 2}, 4, 2),
         ("fzoo", {}, 9, 8),
         ("sign-pairzero", {}, 2, 1),
         # two of four blocks below the cut, four upper directions on each lower one: 2 * 4 * (1/2/4 + 1/2)

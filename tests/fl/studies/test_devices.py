@@ -20,6 +20,6 @@ def test_data_and_batches_of_all_devices_together_are_the_same() -> None:
         assert isinstance(cell.work, Run)
         experiment = cell.work.experiment
         devices = experiment.learning.devices
-        assert devices * experiment.task.examples_per_device == 10_000
-        assert devices * experiment.learning.batch == 80
+        assert devices * experiment.task.examples_per_device == 50_000
+        assert devices * experiment.learning.batch == 20
         assert experiment.privacy.delta < 1 / experiment.task.examples_per_device

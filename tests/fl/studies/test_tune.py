@@ -7,7 +7,7 @@ from fl.studies.study import Results, Scale
 from fl.studies.tune import STUDY, chosen, show
 from tests.fl.studies.conftest import Quick, rows_of
 
-LOSSES = {0.001: 0.6, 0.0033: 0.5, 0.01: 0.4, 0.033: 0.45}
+LOSSES = {0.003: 0.6, 0.0099: 0.5, 0.03: 0.4, 0.099: 0.45}
 
 
 def test_the_quick_form(quick: Quick) -> None:
@@ -24,16 +24,16 @@ def test_the_least_mean_validation_loss_is_chosen_and_an_edge_is_marked() -> Non
         rate = float(cell.factors["rate"] or 0.0)
         if cell.factors["method"] == "pairzero":
             measured[cell.digest] = Measured(
-                {"loss": LOSSES[rate] + 0.2 * (cell.seed == 1 and rate == 0.01), "accuracy": 0.7}
+                {"loss": LOSSES[rate] + 0.2 * (cell.seed == 1 and rate == 0.03), "accuracy": 0.7}
             )
         if cell.factors["method"] == "mezo":
             measured[cell.digest] = Measured({"loss": rate, "accuracy": 0.7})
     results = Results(cells, measured)
     best = chosen(results.groups())
-    assert best["pairzero"].factors["rate"] == 0.033  # 0.45 against a mean of 0.5 at 0.01
+    assert best["pairzero"].factors["rate"] == 0.099  # 0.45 against a mean of 0.5 at 0.03
     assert best["mezo"].factors["rate"] == 0.001
     marks = {(row[0], row[1]): row[4] for row in show(results)[0][0].rows if row[4]}
     assert marks == {
-        ("pairzero", "0.033"): "chosen, at the grid's edge",
+        ("pairzero", "0.099"): "chosen, at the grid's edge",
         ("mezo", "0.001"): "chosen, at the grid's edge",
     }
