@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -31,3 +32,4 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield run
     torch.set_num_threads(threads)
+    logging.disable(logging.NOTSET)  # bench.calibration says less than a session
