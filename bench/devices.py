@@ -72,27 +72,32 @@ def run(devices: int, quick: bool, threads: int, turns: int) -> dict[str, float]
     return {"round_s": statistics.median(r for r, _ in times), "ratio": ratio, "rss_mib": peak_rss_mib()}
 
 
+def apart(devices: int, threads: int, turns: int) -> dict[str, float]:
+    """`run` in a process of its own, for its memory."""
+    words = [
+        sys.executable,
+        "-m",
+        "bench.devices",
+        "--one",
+        str(devices),
+        "--threads",
+        str(threads),
+        "--turns",
+        str(turns),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"K = {devices} ended with exit code {done.returncode}: {done.stderr.strip()}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def measure(quick: bool, threads: int) -> list[Row]:
     rows: list[Row] = []
     peaks: dict[int, float] = {}
     counts = (1, 8) if quick else (1, 8, 64)
     for devices in counts:
         turns = 3 if quick else {1: 9, 8: 7, 64: 3}[devices]
-        words = [
-            sys.executable,
-            "-m",
-            "bench.devices",
-            "--one",
-            str(devices),
-            "--threads",
-            str(threads),
-            "--turns",
-            str(turns),
-        ]
-        done = subprocess.run(words + (["--quick"] if quick else []), capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"K = {devices} ended with exit code {done.returncode}: {done.stderr.strip()}")
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = run(devices, quick, threads, turns) if quick else apart(devices, threads, turns)
         peaks[devices] = found["rss_mib"]
         rows += [
             Row(f"devices_ratio_k{devices}", found["ratio"], "x 2K forwards", f"{threads} threads, batch 4, length 64"),

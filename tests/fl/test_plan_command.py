@@ -100,7 +100,7 @@ def test_the_plan_of_a_coherent_run(pairzero: Any, file: Path, station: Path, tm
 
 
 def test_a_duty_that_will_stop_the_run_is_foretold(file: Path, station: Path) -> None:
-    long = load(file, ["learning.rounds=20000", "radio.mode=energy"])
+    long = load(file, ["learning.rounds=20000", "radio.mode=energy", "privacy.unit=device"])
     found = plan_run(long, bench_for(long, load_station(station)))
     assert found.duty is not None and found.air_time is not None
     assert found.duty.stops_after == int(36.0 / found.air_time.on_air_s)
