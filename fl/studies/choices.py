@@ -41,8 +41,12 @@ CASES: dict[str, Settings] = {
         "learning.parameters": ["*layers.0.self_attn.*_proj.weight"],
     },
     "0.1 % of all weights": {"learning.parameters": ["*"], "learning.density": 0.001},
-    "all weights": {"learning.parameters": ["*"], "learning.rate": 3e-5, "learning.mu": 1e-3},
+    "all weights": {"learning.parameters": ["*"], "learning.rate": 2e-4, "learning.mu": 1e-3},
 }  # fmt: skip
+DRAWN = (  # two dozen curves would hide each other
+    "default", "central, P = 1, no normalisation", "the same, B = 16", "no normalisation", "P = 4", "P = 16", "B = 16",
+    "all gains", "0.1 % of all weights", "all weights",
+)  # fmt: skip
 FEW = ("default", "Gaussian directions", "P = 4")
 
 
@@ -67,7 +71,8 @@ def configurations(scale: Scale, seed: int) -> list[Cell]:
 def show(results: Results) -> tuple[list[Table], list[Figure]]:
     extra = (("rounds", "rounds"), ("forward passes", "forwards"), ("trained weights", "trainable"))
     tables = [accuracy_table(results, extra), reaching_table(results, TARGETS, "choice")]
-    return tables, [curves(results, "forwards", "forward passes, examples of all devices", "choice")]
+    drawn = Results([cell for cell in results.cells if cell.factors["choice"] in DRAWN], results.measured)
+    return tables, [curves(drawn, "forwards", "forward passes, examples of all devices", "choice")]
 
 
 STUDY = Study(

@@ -75,7 +75,7 @@ CONTENDERS: dict[str, Contender] = {
     "fedsgd": _subset("fedsgd"),
     "fedavg-sgd": _subset("fedavg-sgd"),
     "fedavg-adamw": _subset("fedavg-adamw"),
-    "fzoo, all weights": Contender("fzoo", 3e-5, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
+    "fzoo, all weights": Contender("fzoo", 2e-4, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
     "mezo, all weights": _whole("mezo", 4e-6),
     "decomfl, all weights": _whole("decomfl", 4e-6),
     "fedzo, all weights": _whole("fedzo", 4e-6),
