@@ -39,6 +39,7 @@ from radio.radio import Radio
 
 SMALL = 100_000  # trained weights whose digest costs a fraction of a millisecond: they are compared in every slot
 FAREWELL_S = 5.0  # a device that lost its server is back by then
+HEARD_S = 1.0  # for devices to read that the run has ended before its time
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Server(RemoteLedgers):
         except BaseException as error:
             if self.hub is not None:  # an orderly end has told the devices already
                 self.hub.end("interrupted" if isinstance(error, (KeyboardInterrupt, StoppedEarly)) else "error")
+                time.sleep(HEARD_S)  # libzmq drops what a device has not read when the link ends
             raise
         finally:
             self.link.close()

@@ -32,4 +32,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield run
     torch.set_num_threads(threads)
-    logging.disable(logging.NOTSET)  # bench.calibration says less than a session
+    logging.disable(
+        logging.NOTSET
+    )  # some benchmarks say less than a session, and would keep later tests from hearing it
+    logging.getLogger("radio").setLevel(logging.NOTSET)
