@@ -25,6 +25,9 @@ def reproduce(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where studies are kept, a folder each.")] = Path(
         "runs/studies"
     ),
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Cells at a time, each in a process and on its share of the cores.")
+    ] = 1,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,7 +35,7 @@ def reproduce(
         ),
     ] = None,
 ) -> None:
-    """Measure a study's cells one after another and write its tables and figures.  What is in its cells.csv is not measured
+    """Measure a study's cells and write its tables and figures.  What is in its cells.csv is not measured
     again; Ctrl-C keeps what is done, and the same command goes on."""
     from fl.config import parse_override
     from fl.studies.registry import STUDIES
@@ -56,7 +59,7 @@ def reproduce(
         raise InputError(f"reproduce {what!r}: no such study; there are {', '.join(STUDIES)}, and `all`")
     for study in STUDIES.values() if what == "all" else [STUDIES[what]]:
         try:
-            folder = carry_out(study, scale_of(study), out, say)
+            folder = carry_out(study, scale_of(study), out, say, jobs)
         except KeyboardInterrupt:
             say(f"stopped; what is measured is kept in {out}. Go on with the same command")
             raise

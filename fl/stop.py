@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked, self.terminated = True, number == signal.SIGTERM
-        os.write(2, b"\nfinishing the round; once more to stop at once (its charge stays spent)\n")  # safe in a handler
+        if multiprocessing.parent_process() is None:  # a worker leaves it to its parent; os.write is safe in a handler
+            os.write(2, b"\nfinishing the round; once more to stop at once (its charge stays spent)\n")
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -45,24 +45,8 @@ class Record:
     def of(self, cell: Cell) -> Measured | None:
         return self._cells.get(cell.digest)
 
-    def measure(self, cell: Cell, folder: Path) -> None:
-        """Carry a cell out and keep its row."""
-        began = time.monotonic()
-        outcome = cell.work.carry_out(folder)
-        host = machine()
-        assert not cell.factors.keys() & outcome.figures.keys(), "a figure would take a factor's column"
-        row: dict[str, Value] = {
-            "digest": cell.digest,
-            "status": f"stopped: {outcome.stopped}" if outcome.stopped else "done",
-            "seed": cell.seed,
-            **cell.factors,
-            **outcome.figures,
-            "wall_s": round(time.monotonic() - began, 2),
-            **{key: str(host[key]) for key in ("cpu", "cores", "python")},
-            "torch": metadata.version("torch"),
-            "pairzero": version(),
-        }
-        self._cells[cell.digest] = Measured(row, outcome.curve)
+    def keep(self, measured: Measured) -> None:
+        self._cells[str(measured.row["digest"])] = measured
 
     def write(self, cells: Iterable[Cell]) -> None:
         """Both files: the measured cells, and those of `cells` that are not, as such."""
@@ -74,6 +58,26 @@ class Record:
         write_atomic(self._folder / CELLS, _csv((*FIRST, *names, *LAST), rows))
         points = [{"digest": d, **asdict(p)} for d, measured in self._cells.items() for p in measured.curve]
         write_atomic(self._folder / CURVES, _csv(("digest", *(f.name for f in fields(Point))), points))
+
+
+def measure(cell: Cell, folder: Path) -> Measured:
+    """Carry a cell out: its row and its curve."""
+    began = time.monotonic()
+    outcome = cell.work.carry_out(folder)
+    host = machine()
+    assert not cell.factors.keys() & outcome.figures.keys(), "a figure would take a factor's column"
+    row: dict[str, Value] = {
+        "digest": cell.digest,
+        "status": f"stopped: {outcome.stopped}" if outcome.stopped else "done",
+        "seed": cell.seed,
+        **cell.factors,
+        **outcome.figures,
+        "wall_s": round(time.monotonic() - began, 2),
+        **{key: str(host[key]) for key in ("cpu", "cores", "python")},
+        "torch": metadata.version("torch"),
+        "pairzero": version(),
+    }
+    return Measured(row, outcome.curve)
 
 
 def _csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:

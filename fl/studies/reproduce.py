@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from fl.studies.cell import Cell
+from fl.studies.jobs import one_by_one, together
 from fl.studies.record import Record
 from fl.studies.study import Results, Scale, Study
 from fl.studies.tiny import tiny_opt
@@ -30,26 +34,40 @@ def prepared(scale: Scale, out: Path) -> Scale:
     return replace(scale, model=str(tiny_opt(out / "tiny-opt")))
 
 
-def reproduce(study: Study, scale: Scale, out: Path, say: Callable[[str], None]) -> Path:
-    """Measure what is not in the record yet, and write tables and figures of what is.  Returns the study's folder.
+def shared(scale: Scale, jobs: int) -> Scale:
+    """The scale with each of `jobs` cells on its share of the cores, unless threads are asked for."""
+    threads = {"run.threads": max(1, (os.cpu_count() or 1) // jobs)} if jobs > 1 else {}
+    return replace(scale, overrides={**threads, **(scale.overrides or {})})
 
-    Raises KeyboardInterrupt after an interrupted cell, with everything before it written; InputError where a cell cannot start.
+
+def reproduce(study: Study, scale: Scale, out: Path, say: Callable[[str], None], jobs: int = 1) -> Path:
+    """Measure what is not in the record yet, `jobs` cells at a time, and write tables and figures of what is.  Returns the
+    study's folder.
+
+    Raises KeyboardInterrupt after interrupted cells, with everything before them written; InputError where a cell cannot start.
     """
-    scale = prepared(scale, out)
+    scale = shared(prepared(scale, out), jobs)
     folder = folder_of(study, scale, out)
     source = folder_of(source_of(study), scale, out)
     for place in {folder, source}:
         place.mkdir(parents=True, exist_ok=True)
     cells = study.design(scale)
     record = Record(source)
+    numbers = {cell.digest: number for number, cell in reversed(list(enumerate(cells, start=1)))}
+    left = list({cell.digest: cell for cell in cells if cell not in record}.values())  # two names may be one cell
+
+    def begin(cell: Cell) -> None:
+        say(f"{study.name} {numbers[cell.digest]}/{len(cells)}: {cell.name}")
+
+    def place_of(cell: Cell) -> Path:
+        return source / CELLS / cell.digest
+
     try:
-        for number, cell in enumerate(cells, start=1):
-            if cell not in record:
-                say(f"{study.name} {number}/{len(cells)}: {cell.name}")
-                record.measure(cell, source / CELLS / cell.digest)
-                record.write(cells)
+        for measured in (one_by_one if jobs == 1 else partial(together, jobs))(left, place_of, begin):
+            record.keep(measured)
+            record.write(cells)
     finally:
         record.write(cells)
-        found = {cell.digest: measured for cell in cells if (measured := record.of(cell)) is not None}
+        found = {cell.digest: known for cell in cells if (known := record.of(cell)) is not None}
         write(folder, study, scale, Results(cells, found))
     return folder

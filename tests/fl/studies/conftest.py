@@ -1,49 +1,20 @@
-"""A study of nothing: cells that cost nothing and may be told to fail."""
+"""A study of nothing, and the quick forms of those there are."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fl.studies.cell import Cell
-from fl.studies.outcome import Outcome, Point
 from fl.studies.registry import STUDIES
 from fl.studies.show import accuracy_table, levels
 from fl.studies.study import Scale, Study
+from tests.fl.studies.fake import CARRIED_OUT, Fake, nothing
 
 Quick = Callable[[str], Path]
-
-CARRIED_OUT: list[tuple[float, int]] = []
-
-
-@dataclass(frozen=True)
-class Fake:
-    """Accuracy 0.5 + level/100 + seed/1000, and one step of a curve."""
-
-    level: float
-    seed: int
-    fails: Callable[[], None] = field(default=lambda: None, compare=False)
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return {"work": "fake", "level": self.level, "seed": self.seed}
-
-    @property
-    def seconds(self) -> float:
-        return 60.0
-
-    def carry_out(self, folder: Path) -> Outcome:
-        self.fails()
-        CARRIED_OUT.append((self.level, self.seed))
-        accuracy = 0.5 + self.level / 100 + self.seed / 1000
-        curve = (Point(0, 0, 0, 0, 0, 0.8, 0.5), Point(10, 160.0, 0, 10, 0, 0.7, accuracy))
-        figures = {"accuracy": accuracy, "loss": 0.7, "chance_floor": 0.5, "note": "a, b"}
-        return Outcome(figures, curve, "the air is gone" if self.level == 13 else "")
 
 
 @pytest.fixture(scope="session")
@@ -86,11 +57,11 @@ def carried_out() -> list[tuple[float, int]]:
 @pytest.fixture
 def make_study() -> Callable[..., Study]:
     def make(
-        levels_of: tuple[float, ...] = (1.0, 2.0), fails: Mapping[float, Callable[[], None]] | None = None
+        levels_of: tuple[float, ...] = (1.0, 2.0), fails: Mapping[float, Callable[[Path], None]] | None = None
     ) -> Study:
         def design(scale: Scale) -> list[Cell]:
             return [
-                Cell({"level": level, "rule": "fake"}, seed, Fake(level, seed, (fails or {}).get(level, lambda: None)))
+                Cell({"level": level, "rule": "fake"}, seed, Fake(level, seed, (fails or {}).get(level, nothing)))
                 for seed in range(1, scale.seeds + 1)
                 for level in levels_of
             ]

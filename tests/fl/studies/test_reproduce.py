@@ -48,7 +48,7 @@ def test_a_record_that_was_copied_is_as_good(make_study, carried_out, tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, InputError("no data")])
 def test_an_interruption_loses_one_cell_and_says_what_is_missing(make_study, carried_out, tmp_path, error):
-    def stop() -> None:
+    def stop(folder: Path) -> None:
         raise error
 
     with pytest.raises(error if isinstance(error, type) else type(error)):
