@@ -9,10 +9,12 @@ alone, the number of rows in its forward by that and by the settings, and missin
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +67,12 @@ class Score:
     f1: float | None = None
 
 
+@lru_cache(maxsize=2**17)
+def _tokens(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Kept, for runs of one process share most of their sentences, and 50,000 of them take five seconds."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 class Likelihood(ABC):
     """Losses of one task's examples under one model.
 
@@ -109,8 +117,7 @@ class Likelihood(ABC):
 
     def _ids(self, prompt: str, room: int) -> tuple[int, ...]:
         """`</s>` and the prompt's tokens, with room for so many more."""
-        ids = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return (self._start, *ids[-(self._longest - room) :])
+        return (self._start, *_tokens(self._tokenizer, prompt)[-(self._longest - room) :])
 
     def _rows(self) -> torch.Tensor:
         return self._network.lm_head.weight[self._head][None]
@@ -132,26 +139,28 @@ class Likelihood(ABC):
     ) -> NDArray[np.float64]:
         """Losses at several points, the weights untouched.  Shape (points, n).
 
-        As many points share a forward as there are examples of `REFERENCE` tokens in one, fewer where examples are longer.
+        As many points share a forward as there are tokens for, in equal parts: rows of further points cost less than further
+        forwards, and than dummies.
         """
         out = np.empty((len(points), len(examples)))
-        shared = max(1, self._tokens // REFERENCE)
+        shared = max(1, self._tokens // LENGTH_STEP)
         for start in range(0, len(points), shared):
             share = functional.at(seed, points[start : start + shared], mu)
             groups: dict[tuple[int, int], list[Group]] = {}  # by the points that share a forward
             for length, members in self._classes(examples).items():
-                fit = max(1, self._tokens // length)
+                forwards = math.ceil(share.copies / max(1, self._tokens // length))
+                fit = math.ceil(share.copies / forwards)
                 for first in range(0, share.copies, fit):
                     last = min(first + fit, share.copies)
-                    groups.setdefault((first, last), []).extend(self._split(examples, members, length, last - first))
-            for (first, last), forwards in groups.items():
+                    groups.setdefault((first, last), []).extend(self._split(examples, members, length, fit))
+            for (first, last), together in groups.items():
                 some, rows = share[first:last], out[start + first : start + last]
 
                 def forward(group: Group, some: Points = some, rows: NDArray[np.float64] = rows) -> None:
                     rows[:, group.examples] = self._losses_of(examples, group, some)
 
                 with some.applied():
-                    self._each(forward, forwards)
+                    self._each(forward, together)
         return out
 
     def _each(self, forward: Callable[[Group], None], groups: Iterable[Group]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,18 @@ def in_place(tensor: torch.Tensor) -> Values:
     return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
+@lru_cache(maxsize=4)
+def _tokenizer(target: str, local: bool, changed: int) -> Any:
+    """One object for every model of a source that is not `changed`, so that what it made of a text is known by it."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(target, local_files_only=local)
+
+
+def _changed(file: Path) -> int:
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
 def load_model(source: str, lora_rank: int = 0, lora_alpha: float = 16.0, offload: Path | None = None) -> LanguageModel:
     """Load `embedded`, a local folder or a hub id as fp32, with LoRA adapters if a rank is given.
 
@@ -63,7 +76,7 @@ def load_model(source: str, lora_rank: int = 0, lora_alpha: float = 16.0, offloa
 
     Raises InputError if it cannot be had or is not an OPT.
     """
-    from transformers import AutoConfig, AutoTokenizer, OPTForCausalLM
+    from transformers import AutoConfig, OPTForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # a second bar, for a second's work
@@ -87,7 +100,7 @@ def load_model(source: str, lora_rank: int = 0, lora_alpha: float = 16.0, offloa
             network = OPTForCausalLM.from_pretrained(
                 target, local_files_only=local, dtype=torch.float32, attn_implementation="sdpa"
             )
-        tokenizer = AutoTokenizer.from_pretrained(target, local_files_only=local)
+        tokenizer = _tokenizer(target, local, _changed(where / "tokenizer.json"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"model.source = {source!r} cannot be loaded: {str(error).splitlines()[0]}; {advice}"

@@ -105,9 +105,11 @@ class Train:
 
 
 def _identity(experiment: Experiment) -> dict[str, Any]:
-    """The experiment without what only says where things are, and with the weights a local model really has."""
+    """The experiment without what only says where things are and how forwards are divided (which moves losses by their last
+    bits), and with the weights a local model really has."""
     raw = experiment.model_dump(mode="json")
-    for section, key in (("task", "root"), ("privacy", "ledger"), ("run", "name"), ("run", "threads")):
+    for name in ("task.root", "privacy.ledger", "run.name", "run.threads", "learning.micro_batch"):
+        section, _, key = name.partition(".")
         raw[section].pop(key)
     raw["model"]["source"] = model_identity(experiment.model.source)
     if experiment.task.name.endswith(".toml"):
