@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fl.studies.rates import BUDGET, contenders
+from fl.studies.rates import BUDGET, LOOK, contenders
 from fl.studies.show import accuracy_table, curves, reaching_table
-from fl.studies.study import Figure, Results, Study, Table, over_seeds
+from fl.studies.study import BASE, Figure, Results, Study, Table, over_seeds
 
 TARGETS = (0.65, 0.70, 0.75, 0.80)
 EXTRA = (
@@ -36,7 +36,8 @@ and over a fading air at 20 dB; everything else has neither privacy nor noise, u
 trains the same 256 gains; where its authors train all weights it is there a second time, as they define it. Every other
 method is our re-implementation (docs/algorithms.md). Rates: `fl/studies/rates.py`, chosen by `pairzero reproduce tune`
 on validation sentences where that has been run, else each method's usual one. Perplexity is that of the right
-answer among the options, e to the loss.
+answer among the options, e to the loss. On the way accuracy is that of {LOOK["run.evaluate_examples"]} sentences, every
+{BUDGET * LOOK["run.evaluate_every"] / BASE["learning.rounds"]:,.0f} forward passes, and "reached" the first time it was seen.
 """,
     lambda scale: over_seeds(scale, contenders),
     show,

@@ -13,7 +13,7 @@ from fl.directions.rademacher import Rademacher
 from fl.estimators.estimator import HOME, UNTOUCHED, Point
 from fl.estimators.one_sided import OneSided
 from fl.functional import Functional
-from fl.likelihood import OptionLikelihood
+from fl.likelihood import Encoded, OptionLikelihood
 from fl.models import LanguageModel, load_model
 from fl.replica import Replica
 from fl.tasks.registry import load_task
@@ -139,6 +139,30 @@ def test_removing_any_one_example_changes_no_other_loss_by_one_bit(make, task, w
             np.testing.assert_array_equal(without, np.delete(whole, i, axis=1))
     finally:
         torch.set_num_threads(before)
+
+
+def test_points_of_an_example_share_forwards_in_equal_parts_before_examples_do(make, task, monkeypatch):
+    here, _ = replica(make(), task, DEMO, functional=True, rows=4)  # 256 tokens
+    seen: list[tuple[int, int, int]] = []  # points, rows of each, tokens of a row
+    likelihood, losses_of = here.likelihood, here.likelihood._losses_of
+
+    def forward(examples, group, points):
+        seen.append((points.copies, *group.ids.shape))
+        return losses_of(examples, group, points)
+
+    monkeypatch.setattr(likelihood, "_losses_of", forward)
+    nine = [Point(i, 1.0) for i in range(9)]
+
+    def forwards(*lengths: int) -> list[tuple[int, int, int]]:
+        seen.clear()
+        here.losses_at([Encoded((2,) * length, 0) for length in lengths], SEED, nine, MU)
+        return seen
+
+    assert forwards(16) == [(9, 1, 16)]  # 9 x 16 = 144 tokens, and no second example would go in
+    assert forwards(32) == [(5, 1, 32), (4, 1, 32)]  # eight at most
+    assert forwards(8, 8, 8, 8) == [(9, 3, 8), (9, 3, 8)]
+    assert forwards(100) == [(2, 1, 104)] * 4 + [(1, 1, 104)]
+    assert all(points * rows * length <= 256 for points, rows, length in seen)
 
 
 def test_modules_are_their_own_again_also_after_an_error(make):
