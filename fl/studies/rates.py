@@ -78,12 +78,12 @@ CONTENDERS: dict[str, Contender] = {
     "fedsgd": _subset("fedsgd"),
     "fedavg-sgd": _subset("fedavg-sgd"),
     "fedavg-adamw": _subset("fedavg-adamw"),
-    "fzoo, all weights": Contender("fzoo", 2e-4, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
-    "mezo, all weights": _whole("mezo", 4e-6),
-    "decomfl, all weights": _whole("decomfl", 4e-6),
-    "fedzo, all weights": _whole("fedzo", 4e-6),
-    "fedspzo, all weights": Contender("fedspzo", 4e-6, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
-    "fedkseed, all weights": _whole("fedkseed", 1e-6),
+    "fzoo, all weights": Contender("fzoo", 2e-3, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
+    "mezo, all weights": _whole("mezo", 4e-5),
+    "decomfl, all weights": _whole("decomfl", 4e-5),
+    "fedzo, all weights": _whole("fedzo", 4e-5),
+    "fedspzo, all weights": Contender("fedspzo", 4e-5, {**NOISELESS, "learning.parameters": ALL, "learning.mu": 1e-3}),
+    "fedkseed, all weights": _whole("fedkseed", 1e-5),
     "fedavg-adamw, all weights": Contender("fedavg-adamw", 2e-4, {"learning.parameters": ALL}),
 }
 QUICK = ("pairzero", "sign-pairzero", "mezo", "fedsgd", "mezo, all weights")
