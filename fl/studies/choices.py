@@ -41,11 +41,15 @@ CASES: dict[str, Settings] = {
         "learning.parameters": ["*layers.0.self_attn.*_proj.weight"],
     },
     "0.1 % of all weights": {"learning.parameters": ["*"], "learning.density": 0.001},
-    "all weights": {"learning.parameters": ["*"], "learning.rate": 2e-4, "learning.mu": 1e-3},
+    # a projection is three times as large
+    "all weights": {"learning.parameters": ["*"], "learning.rate": 2e-2, "learning.mu": 1e-3, "privacy.clip": 30.0},
+    "all weights, B = 1": {
+        "learning.parameters": ["*"], "learning.rate": 1.3e-2, "learning.mu": 1e-3, "privacy.clip": 100.0, "learning.batch": 1,
+    },
 }  # fmt: skip
 DRAWN = (  # two dozen curves would hide each other
     "default", "central, P = 1, no normalisation", "the same, B = 16", "no normalisation", "P = 4", "P = 16", "B = 16",
-    "all gains", "0.1 % of all weights", "all weights",
+    "all gains", "0.1 % of all weights", "all weights", "all weights, B = 1",
 )  # fmt: skip
 FEW = ("default", "Gaussian directions", "P = 4")
 
