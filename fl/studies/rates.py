@@ -91,7 +91,28 @@ CONTENDERS: dict[str, Contender] = {
 QUICK = ("pairzero", "sign-pairzero", "mezo", "fedsgd", "mezo, all weights")
 
 # Rates chosen by `pairzero reproduce tune`; a name that is not here takes the middle of its grid.
-CHOSEN: dict[str, float] = {}
+CHOSEN: dict[str, float] = {
+    "pairzero": 0.03,
+    "pairzero-ideal": 0.03,
+    "sign-pairzero": 0.01,
+    "pairzero-central": 0.01,
+    "mezo": 0.0033,
+    "decomfl": 0.01,
+    "fedzo": 0.0033,
+    "fedspzo": 0.01,
+    "fedkseed": 0.001,
+    "fedsgd": 0.099,
+    "fedavg-sgd": 0.033,
+    "fedavg-adamw": 0.033,
+    "fzoo, all weights": 0.02,
+    "mezo, all weights": 0.0004,
+    "mezo, all weights, B = 16": 0.00132,
+    "decomfl, all weights": 0.0004,
+    "fedzo, all weights": 0.000436,
+    "fedspzo, all weights": 0.00132,
+    "fedkseed, all weights": 0.000132,
+    "fedavg-adamw, all weights": 0.00066,
+}
 
 
 def rate_of(name: str) -> float:
