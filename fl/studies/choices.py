@@ -5,7 +5,7 @@ from __future__ import annotations
 from fl.baselines.harness import NOISELESS
 from fl.studies.budget import work_a_round
 from fl.studies.cell import Cell
-from fl.studies.convergence import TARGETS
+from fl.studies.convergence import LOSSES, TARGETS
 from fl.studies.rates import BUDGET
 from fl.studies.show import accuracy_table, curves, reaching_table
 from fl.studies.study import ONE_DIRECTION, Figure, Results, Scale, Settings, Study, Table, over_seeds
@@ -74,7 +74,7 @@ def configurations(scale: Scale, seed: int) -> list[Cell]:
 
 def show(results: Results) -> tuple[list[Table], list[Figure]]:
     extra = (("rounds", "rounds"), ("forward passes", "forwards"), ("trained weights", "trainable"))
-    tables = [accuracy_table(results, extra), reaching_table(results, TARGETS, "choice")]
+    tables = [accuracy_table(results, extra), reaching_table(results, TARGETS, "choice", LOSSES)]
     drawn = Results([cell for cell in results.cells if cell.factors["choice"] in DRAWN], results.measured)
     return tables, [curves(drawn, "forwards", "forward passes, examples of all devices", "choice")]
 

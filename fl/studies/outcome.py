@@ -50,3 +50,8 @@ class Measured:
     def number(self, key: str) -> float | None:
         value: Any = self.row.get(key)
         return float(value) if isinstance(value, int | float) else None
+
+
+def first_below(curve: tuple[Point, ...], loss: float) -> Point | None:
+    """The first evaluation whose loss is at most this, which chance moves less than an accuracy."""
+    return next((point for point in curve if point.loss <= loss), None)

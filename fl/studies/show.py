@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator, PercentFormatter
 
-from fl.studies.outcome import Point, Value, first_reaching
+from fl.studies.outcome import Point, Value, first_below, first_reaching
 from fl.studies.statistics import Estimate, estimate, paired
 from fl.studies.study import Figure, Group, Results, Table
 from radio.palette import MUTED, SERIES
@@ -156,28 +156,27 @@ def _accuracy(axes: Axes, groups: Sequence[Group]) -> None:
     axes.set_ylabel("held-out accuracy")
 
 
-def reaching_table(results: Results, targets: Sequence[float], series: str = "method") -> Table:
+def reaching_table(
+    results: Results, targets: Sequence[float], series: str = "method", losses: Sequence[float] = ()
+) -> Table:
     """Rounds, forward passes, uplink at the first evaluation that reaches each target, mean over the seeds that do."""
-    header = [
-        series,
-        "target, %",
-        "seeds that reach it",
-        "rounds",
-        "forward passes, examples",
-        "channel uses",
-        "uplink bits",
+    wanted: list[tuple[str, Callable[[tuple[Point, ...], float], Point | None], float]] = [
+        *((f"{100 * target:g} %", first_reaching, target) for target in targets),
+        *((f"{loss:g} nats", first_below, loss) for loss in losses),
     ]
+    work = "forward passes, examples (a backward pass as two)"
+    header = [series, "target", "seeds that reach it", "rounds", work, "channel uses", "uplink bits"]
     rows = []
     for group in results.groups():
-        for target in targets:
-            seen = [first_reaching(measured.curve, target) for measured in group.seeds.values()]
+        for name, first, target in wanted:
+            seen = [first(measured.curve, target) for measured in group.seeds.values()]
             hit = [point for point in seen if point is not None]
-            rows.append(
-                [text(group.factors.get(series)), f"{100 * target:g}", f"{len(hit)} of {len(seen)}", *_means(hit)]
-            )
-    return Table("targets", "What it took to reach an accuracy for the first time (at evaluations)", header, rows)
+            rows.append([text(group.factors.get(series)), name, f"{len(hit)} of {len(seen)}", *_means(hit)])
+    return Table(
+        "targets", "What it took to reach an accuracy or a loss for the first time (at evaluations)", header, rows
+    )
 
 
 def _means(points: Sequence[Point]) -> list[str]:
-    keys = ("round", "forwards", "uplink_uses", "uplink_bits")
-    return [number(estimate([float(getattr(point, key)) for point in points])) for key in keys]
+    costs = [(float(p.round), p.forwards + 2.0 * p.backwards, p.uplink_uses, p.uplink_bits) for p in points]
+    return [number(estimate([cost[i] for cost in costs])) for i in range(4)]

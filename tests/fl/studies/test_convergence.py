@@ -8,7 +8,7 @@ import pytest
 
 from fl.studies.budget import examples_a_round
 from fl.studies.communication import LINK, Link
-from fl.studies.outcome import Point, first_reaching
+from fl.studies.outcome import Point, first_below, first_reaching
 from fl.studies.rates import contenders
 from fl.studies.reproduce import prepared
 from fl.studies.study import Scale
@@ -42,6 +42,8 @@ def test_airtime_and_energy_of_analog_and_of_digital() -> None:
 
 
 def test_the_first_evaluation_that_reaches_a_target_counts() -> None:
-    curve = tuple(Point(r, 0, 0, 0, 0, 0.5, accuracy) for r, accuracy in enumerate((0.5, 0.7, 0.6, 0.8)))
+    curve = tuple(Point(r, 0, 0, 0, 0, 1.2 - accuracy, accuracy) for r, accuracy in enumerate((0.5, 0.7, 0.6, 0.8)))
     found = first_reaching(curve, 0.7)
     assert found is not None and found.round == 1 and first_reaching(curve, 0.9) is None
+    found = first_below(curve, 0.6)
+    assert found is not None and found.round == 1 and first_below(curve, 0.3) is None
