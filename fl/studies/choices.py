@@ -7,7 +7,7 @@ from fl.studies.budget import work_a_round
 from fl.studies.cell import Cell
 from fl.studies.convergence import LOSSES, TARGETS
 from fl.studies.rates import BUDGET
-from fl.studies.show import accuracy_table, curves, reaching_table
+from fl.studies.show import WORK, accuracy_table, curves, reaching_table
 from fl.studies.study import ONE_DIRECTION, Figure, Results, Scale, Settings, Study, Table, over_seeds
 from fl.studies.training import Run
 
@@ -47,7 +47,7 @@ CASES: dict[str, Settings] = {
         "learning.parameters": ["*"], "learning.rate": 1.3e-2, "learning.mu": 1e-3, "privacy.clip": 100.0, "learning.batch": 1,
     },
 }  # fmt: skip
-DRAWN = (  # two dozen curves would hide each other
+DRAWN = (
     "default", "central, P = 1, no normalisation", "the same, B = 16", "no normalisation", "P = 4", "P = 16", "B = 16",
     "all gains", "0.1 % of all weights", "all weights", "all weights, B = 1",
 )  # fmt: skip
@@ -75,8 +75,7 @@ def configurations(scale: Scale, seed: int) -> list[Cell]:
 def show(results: Results) -> tuple[list[Table], list[Figure]]:
     extra = (("rounds", "rounds"), ("forward passes", "forwards"), ("trained weights", "trainable"))
     tables = [accuracy_table(results, extra), reaching_table(results, TARGETS, "choice", LOSSES)]
-    drawn = Results([cell for cell in results.cells if cell.factors["choice"] in DRAWN], results.measured)
-    return tables, [curves(drawn, "forwards", "forward passes, examples of all devices", "choice")]
+    return tables, [curves(results.only("choice", DRAWN), "work", WORK, "choice")]
 
 
 STUDY = Study(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fl.studies.convergence import DRAWN
 from fl.studies.outcome import Point, first_reaching
 from fl.studies.rates import contenders
 from fl.studies.show import NONE, curves, plain, text
@@ -67,9 +68,10 @@ def show(results: Results) -> tuple[list[Table], list[Figure]]:
             reached,
         ),
     ]
+    drawn = results.only("method", DRAWN)
     figures = [
-        curves(results, "uplink_uses", "uplink channel uses", logarithmic=True),
-        curves(results, "uplink_bits", "uplink bits, all devices", logarithmic=True),
+        curves(drawn, "uplink_uses", "uplink channel uses", logarithmic=True),
+        curves(drawn, "uplink_bits", "uplink bits, all devices", logarithmic=True),
     ]
     return tables, figures
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fl.studies.rates import BUDGET, LOOK, contenders
-from fl.studies.show import accuracy_table, curves, reaching_table
+from fl.studies.show import WORK, accuracy_table, curves, reaching_table
 from fl.studies.study import BASE, Figure, Results, Study, Table, over_seeds
 
 TARGETS = (0.65, 0.70, 0.75, 0.80)
@@ -17,12 +17,19 @@ EXTRA = (
 )
 
 
+DRAWN = (
+    "pairzero", "pairzero-ideal", "sign-pairzero", "mezo", "mezo, all weights", "mezo, all weights, B = 16",
+    "decomfl, all weights", "fedkseed, all weights", "fedavg-adamw", "fedavg-adamw, all weights",
+)  # fmt: skip
+
+
 def show(results: Results) -> tuple[list[Table], list[Figure]]:
+    drawn = results.only("method", DRAWN)
     figures = [
-        curves(results, "forwards", "forward passes, examples of all devices"),
-        curves(results, "round", "rounds"),
-        curves(results, "uplink_bits", "uplink bits, all devices", logarithmic=True),
-        curves(results, "uplink_uses", "uplink channel uses", logarithmic=True),
+        curves(drawn, "work", f"{WORK} (a backward pass as two)"),
+        curves(drawn, "round", "rounds"),
+        curves(drawn, "uplink_bits", "uplink bits, all devices", logarithmic=True),
+        curves(drawn, "uplink_uses", "uplink channel uses", logarithmic=True),
     ]
     return [accuracy_table(results, EXTRA), reaching_table(results, TARGETS, losses=LOSSES)], figures
 

@@ -25,6 +25,11 @@ class Point:
     loss: float
     accuracy: float
 
+    @property
+    def work(self) -> float:
+        """Forward passes of an example, a backward pass counted as two."""
+        return self.forwards + 2.0 * self.backwards
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -14,6 +14,7 @@ from fl.studies.study import Figure, Group, Results, Table
 from radio.palette import MUTED, SERIES
 
 NONE = "–"
+WORK = "forward passes, examples of all devices"
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (7, 2, 1, 2)))
 
 
@@ -121,7 +122,7 @@ def levels(
 
 
 def curves(results: Results, x: str, label: str, series: str = "method", logarithmic: bool = False) -> Figure:
-    """Mean accuracy over seeds against what was spent; `x` is a field of `Point`."""
+    """Mean accuracy over seeds against what was spent; `x` is an attribute of `Point`."""
     groups = results.groups()
 
     def draw(axes: Axes) -> None:
@@ -164,7 +165,7 @@ def reaching_table(
         *((f"{100 * target:g} %", first_reaching, target) for target in targets),
         *((f"{loss:g} nats", first_below, loss) for loss in losses),
     ]
-    work = "forward passes, examples (a backward pass as two)"
+    work = f"{WORK} (a backward pass as two)"
     header = [series, "target", "seeds that reach it", "rounds", work, "channel uses", "uplink bits"]
     rows = []
     for group in results.groups():
@@ -178,5 +179,5 @@ def reaching_table(
 
 
 def _means(points: Sequence[Point]) -> list[str]:
-    costs = [(float(p.round), p.forwards + 2.0 * p.backwards, p.uplink_uses, p.uplink_bits) for p in points]
+    costs = [(float(p.round), p.work, p.uplink_uses, p.uplink_bits) for p in points]
     return [number(estimate([cost[i] for cost in costs])) for i in range(4)]

@@ -140,6 +140,10 @@ class Results:
     cells: Sequence[Cell]
     measured: Mapping[str, Measured]  # by digest
 
+    def only(self, factor: str, values: Sequence[Value]) -> Results:
+        """Those whose factor is one of the values: two dozen curves would hide each other."""
+        return Results([cell for cell in self.cells if cell.factors[factor] in values], self.measured)
+
     def groups(self) -> list[Group]:
         found: dict[tuple[tuple[str, Value], ...], dict[int, Measured]] = {}
         for cell in self.cells:
