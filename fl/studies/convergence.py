@@ -43,7 +43,7 @@ The same initial weights, examples of every device, batch size and held-out sent
 and over a fading air at 20 dB; everything else has neither privacy nor noise, unless its name says so. Each method
 trains the same 256 gains; where its authors train all weights it is there a second time, as they define it. Every other
 method is our re-implementation (docs/algorithms.md). Rates: `fl/studies/rates.py`, chosen by `pairzero reproduce tune`
-on validation sentences where that has been run, else each method's usual one. Perplexity is that of the right
+on validation sentences (page `tune` says on how many seeds). Perplexity is that of the right
 answer among the options, e to the loss. On the way accuracy is that of {LOOK["run.evaluate_examples"]} sentences, every
 {BUDGET * LOOK["run.evaluate_every"] / BASE["learning.rounds"]:,.0f} forward passes, and "reached" the first time it was seen.
 """,
