@@ -25,8 +25,11 @@ def test_rows_machine_and_quick_are_in_the_file(tmp_path: Path) -> None:
     assert {"cpu", "cores", "python"} <= set(written["machine"])
 
 
-def test_accuracy_benchmark_runs_quickly_and_reports_floor_and_gain(bench: Bench) -> None:
-    rows = bench("accuracy", "examples/demo.toml")
+def test_accuracy_benchmark_runs_quickly_and_reports_floor_gain_and_curve(bench: Bench, tmp_path: Path) -> None:
+    rows = bench("accuracy", "examples/demo.toml", "--figure", str(tmp_path / "curves" / "demo.svg"))
+    assert rows["accuracy after round 0"]["value"] == rows["zero_shot_accuracy"]["value"]
+    assert rows["accuracy after round 3"]["value"] == rows["accuracy"]["value"]
+    assert {file.name for file in (tmp_path / "curves").iterdir()} == {"demo.svg", "demo.png"}
     assert rows["chance_floor"]["value"] == 0.5
     assert {"accuracy", "zero_shot_accuracy", "bow_accuracy", "gain", "epsilon"} <= set(rows)
     assert rows["epsilon"]["value"] <= 8
