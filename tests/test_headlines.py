@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -30,6 +31,18 @@ SENTENCES = [
     ("docs/results.md", "accuracy-sst2.json", "| {first_order_accuracy} % ({first_order_accuracy!s}) |"),
     ("docs/results.md", "accuracy-demo-bf16.json", "`reviews` reaches {accuracy} % ({accuracy!s})"),
 ]  # fmt: skip
+
+
+# (page, table of docs/results/studies, its row, its column, sentence): {} is the value, {mean} without its number of seeds
+STUDIES = [
+    (
+        "docs/results.md",
+        "privacy/differences.csv",
+        {"rule": "own-noise", "epsilon": "5"},
+        "difference, points",
+        "at epsilon 5 the difference to no privacy is {mean} points** (paired, ten seeds",
+    ),
+]
 
 
 class Figure:
@@ -62,6 +75,16 @@ def prose(page: str) -> str:
 @pytest.mark.parametrize("page, file, sentence", SENTENCES)
 def test_the_page_says_what_the_file_says(page: str, file: str, sentence: str) -> None:
     assert rendered(file, sentence) in prose(page)
+
+
+@pytest.mark.parametrize("page, table, row, column, sentence", STUDIES)
+def test_the_page_says_what_the_study_found(page: str, table: str, row: dict, column: str, sentence: str) -> None:
+    with (RESULTS / "studies" / table).open(encoding="utf-8", newline="") as file:
+        found = [line for line in csv.DictReader(file) if line.items() >= row.items()]
+    assert len(found) == 1
+    mean, _, seeds = found[0][column].partition(" (")
+    assert "ten seeds" not in sentence or seeds == "10)"
+    assert sentence.format(found[0][column], mean=mean) in prose(page)
 
 
 def test_no_percentage_of_the_readme_is_without_a_file() -> None:
