@@ -92,6 +92,7 @@ def levels(
             colour, dash = SERIES[index % len(SERIES)], DASHES[index // len(SERIES) % len(DASHES)]
             mine = [(g.factors.get(x), of(g, "accuracy")) for g in groups if text(g.factors.get(series)) == one]
             points = [(at, found) for at, found in mine if isinstance(at, int | float) and found is not None]
+            points.sort(key=lambda point: point[0])
             for at, found in mine:
                 if found is not None and not isinstance(at, int | float):
                     axes.axhline(found.mean, color=colour, linestyle=(0, (4, 3)), linewidth=1.1, label=one)
