@@ -17,6 +17,7 @@ from fl.models import load_model
 from fl.run import execute
 from fl.run_folder import create
 from fl.session import experiment_task
+from fl.tasks.squad import normalise
 from fl.written import LONGEST_ANSWER, AnswerLikelihood
 from radio.errors import InputError
 
@@ -118,7 +119,7 @@ def squad(tmp_path: Path, make_experiment):
     folder.mkdir()
     rows = [
         {"id": str(i), "question": f"What is number {i}?", "answers": [{"text": word, "answer_start": 0}]}
-        for i, word in enumerate(WORDS * 4)
+        for i, word in enumerate([word for word in WORDS if normalise(word)] * 4)
     ]
     paragraph = {"context": " ".join(WORDS), "qas": rows}
     for name in ("train-v1.1.json", "dev-v1.1.json"):
@@ -133,6 +134,7 @@ def squad(tmp_path: Path, make_experiment):
 def test_a_whole_run_answers_in_writing(squad, tmp_path):
     summary = execute(create(tmp_path / "run", squad()), quiet=True)
     assert summary["rounds"] == 2 and summary["chance_floor"] == 0.0 and summary["bow_accuracy"] is None
+    # an exact match has F1 1, but for an answer of articles alone, of which `squad` has none
     assert 0.0 <= summary["accuracy"] <= summary["f1"] <= 1.0
 
 
