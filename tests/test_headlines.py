@@ -40,7 +40,7 @@ PAPERS = {"choice": "the same, B = 16"}
 STUDIES = [
     ("docs/results.md", "choices/targets.csv", {"choice": "default", "target": "0.57 nats"}, FORWARDS, "loss 0.57 ({alone} ag"),
     ("docs/results.md", "choices/targets.csv", {**PAPERS, "target": "0.57 nats"}, FORWARDS, "loss 0.57 (1,440 against {alone})"),
-    ("docs/results.md", "choices/targets.csv", {"choice": "default", "target": "0.55 nats"}, FORWARDS, "to 0.55 ({alone} against"),
+    ("docs/results.md", "choices/targets.csv", {"choice": "default", "target": "0.55 nats"}, FORWARDS, "to 0.55 ({alone} ag"),
     ("docs/results.md", "choices/targets.csv", {**PAPERS, "target": "0.55 nats"}, FORWARDS, "(2,520 against more than {alone})"),
     (
         "docs/results.md",
