@@ -18,7 +18,9 @@ def reproduce(
         str, typer.Argument(metavar="list|NAME|all", help="A study, all of them, or a list of what there is.")
     ],
     model: Annotated[str, typer.Option(help="`embedded`, a model folder or a hub id, for every cell.")] = "embedded",
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds 1 to N; default: the study's own number.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Seeds 1 to N; default: the study's own number.")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A tiny model and a few rounds: the shape, not the figures.")
     ] = False,
@@ -58,6 +60,13 @@ def reproduce(
     if what not in (*STUDIES, "all"):
         raise InputError(f"reproduce {what!r}: no such study; there are {', '.join(STUDIES)}, and `all`")
     for study in STUDIES.values() if what == "all" else [STUDIES[what]]:
+        if model != "embedded" and not study.models:
+            if what != "all":
+                raise InputError(
+                    f"--model {model} with {study.name}, which builds models of its own sizes; leave --model out"
+                )
+            say(f"{study.name}: left out, for it builds models of its own sizes; --model is for the others")
+            continue
         try:
             folder = carry_out(study, scale_of(study), out, say, jobs)
         except KeyboardInterrupt:

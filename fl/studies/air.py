@@ -51,7 +51,7 @@ def design(scale: Scale) -> list[Cell]:
     for seed in range(1, scale.seeds + 1):
         cells += pair(seed)
         cells += [cell(seed, *one) for one in chosen if one[0] != "ideal"]
-    for seed in range(scale.seeds + 1, 1 if scale.quick else PAIRS + 1):
+    for seed in range(scale.seeds + 1, (PAIRS if scale.seeds >= 3 else 0) + 1):
         cells += pair(seed)
     return cells
 
@@ -78,7 +78,8 @@ wants, pilots as long as payloads (4,096 samples) and no headroom for noise belo
 what a converter limits is protected already); beside it stands the same with the defaults, which are meant for 20 dB.
 `vote` sends signs, of one direction a round and so in more rounds at the same work, and is to be read beside *ideal,
 sign*. Coherent mode has a common reference clock, the others have not. Held out: the development set and 5,000
-sentences of the training split.
+sentences of the training split that no device holds; many are phrases of sentences that devices do hold (a bag of words
+is right on 90 % of them and on about 80 % of the development set).
 """,
     design,
     show,

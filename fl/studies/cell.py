@@ -32,6 +32,10 @@ class Work(Protocol):
         """Estimated duration with the embedded model on two cores."""
         ...
 
+    def check(self) -> None:
+        """Raises InputError where it cannot be done here, for example without its data."""
+        ...
+
     def carry_out(self, folder: Path) -> Outcome:
         """Measure, from wherever an interrupted attempt in `folder` stands.  Raises KeyboardInterrupt."""
         ...

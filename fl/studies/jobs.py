@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event as EventType
 from pathlib import Path
 
 from fl.stop import Stop
@@ -22,6 +23,9 @@ from fl.studies.record import measure
 from radio.errors import InputError
 
 LOOK_S = 0.5  # how often a wait looks for Ctrl-C
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_over: EventType | None = None  # in a worker: no cell is to be begun any more
 
 
 def one_by_one(
@@ -43,12 +47,18 @@ def together(
     """
     stop, left, running = Stop(), iter(cells), dict[Future[Measured], Cell]()
     failed: BaseException | None = None
-    with stop.listening(), ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare) as pool:
+    context = multiprocessing.get_context("spawn")
+    over = context.Event()  # for who is not yet, or no longer, in a cell when the signal comes
+    with stop.listening(), ProcessPoolExecutor(jobs, context, _prepare, (over,)) as pool:
 
         def start() -> None:
             while failed is None and not stop and len(running) < jobs and (cell := next(left, None)) is not None:
                 begin(cell)
-                running[pool.submit(_carry_out, cell, folder_of(cell))] = cell
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a new process keeps it until it is ready
+                try:
+                    running[pool.submit(_carry_out, cell, folder_of(cell))] = cell
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
         def send(number: int) -> None:
             for process in list((pool._processes or {}).values()):
@@ -65,6 +75,7 @@ def together(
                 continue
             if (stop or failed) and not told:
                 told = True
+                over.set()
                 send(signal.SIGTERM if stop.terminated else signal.SIGINT)
             for future in done:
                 cell = running.pop(future)
@@ -86,11 +97,14 @@ def together(
         raise failed
 
 
-def _prepare() -> None:
+def _prepare(over: EventType) -> None:
     """A worker: its signals come from the parent, not the terminal; it is deaf between cells, and gone with the parent."""
+    global _over
+    _over = over
     os.setpgid(0, 0)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -102,8 +116,10 @@ def _prepare() -> None:
 
 
 def _carry_out(cell: Cell, folder: Path) -> Measured:
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     try:
+        if _over is not None and _over.is_set():  # the signal came before there was somebody to hear it
+            raise KeyboardInterrupt
         return measure(cell, folder)
     finally:
         for number, handler in before.items():

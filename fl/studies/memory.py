@@ -113,4 +113,5 @@ for each weight of a gradient.
     design,
     show,
     seeds=1,
+    models=False,
 )

@@ -45,6 +45,9 @@ class Peak:
         forward = 2.0 * WEIGHTS[self.size] * self.batch * 64 / FLOPS_A_SECOND
         return 15.0 + WEIGHTS[self.size] / 5e7 + 3 * STEP_FORWARDS[self.method] * forward
 
+    def check(self) -> None:
+        """It needs nothing."""
+
     def carry_out(self, folder: Path) -> Outcome:
         words = [sys.executable, "-m", "fl.studies.peak", json.dumps(asdict(self))]
         done = subprocess.run(words, capture_output=True, text=True)

@@ -11,7 +11,7 @@ BUDGETS = {"own-noise": (1.0, 2.0, 5.0, 8.0), "aggregate": (1.0, 5.0), "trusted-
 PAPER_BUDGETS = (1.0, 5.0, 8.0)
 MARGIN: Settings = {"privacy.csi_margin_db": 1.0}
 OFF: Settings = {"privacy.enabled": False}
-# 5,000 training sentences nobody trains on, beside the development set: a difference of half a point can be seen
+# 5,000 sentences of the training split that no device holds, beside the development set: a difference of half a point can be seen
 HELD: Settings = {"task.validation_examples": 5000, "task.held_out": "both", "run.evaluate_every": 45}
 FEW: Settings = {"task.validation_examples": 16, "task.held_out": "both"}
 ROUNDS = int(BASE["learning.rounds"])
@@ -39,14 +39,14 @@ def design(scale: Scale) -> list[Cell]:
             keys = {"privacy.epsilon": epsilon, **OFF}
             work = Train("paper-solution", scale.experiment(seed, held, scale.one_direction(ROUNDS), keys))
             cells.append(Cell({"rule": "paper (R_dp, a whole device)", "epsilon": epsilon}, seed, work))
-    for seed in range(scale.seeds + 1, 1 if scale.quick else PAIRS + 1):
+    for seed in range(scale.seeds + 1, (PAIRS if scale.seeds >= 3 else 0) + 1):
         cells += pair(seed)
     return cells
 
 
 def show(results: Results) -> tuple[list[Table], list[Figure]]:
     extra = (("noise multiplier", "noise_multiplier"), ("epsilon spent", "epsilon_spent"))
-    title = "Less accuracy than without privacy, seed by seed: the same batches, directions and fading"
+    title = "Less accuracy than without privacy, seed by seed: the same data, batches, directions, fading (paper: data)"
     tables = [accuracy_table(results, extra), difference_table(results, {"rule": "none"}, title)]
     return tables, [levels(results, "epsilon", "rule", "epsilon at delta 1e-5", logarithmic=True)]
 
@@ -60,7 +60,9 @@ counts only what a device adds itself, *aggregate* the other devices' noise, too
 well; the last two with a margin of 1 dB for channel estimates. *Paper*: the rule of arXiv 2604.12401, which protects a
 whole device's payload by the receiver's noise, one direction a round. Clip 5, T = {ROUNDS}, P = 8, B = 4 of n = 10,000
 a device, coherent mode at 20 dB; {PAIRS} seeds for the pair own-noise at epsilon 5 against none. Held out: the
-development set's 872 sentences and 5,000 of the training split that nobody trains on.
+development set's 872 sentences and 5,000 of the training split that no device holds. Many of these are phrases of
+sentences that devices do hold: a bag of words is right on 90 % of them and on about 80 % of the development set. Zero-shot
+of *paper* is of the first 872.
 """,
     design,
     show,

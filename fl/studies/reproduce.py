@@ -10,10 +10,12 @@ from pathlib import Path
 
 from fl.studies.cell import Cell
 from fl.studies.jobs import one_by_one, together
+from fl.studies.outcome import Measured, Value
 from fl.studies.record import Record
 from fl.studies.study import Results, Scale, Study
 from fl.studies.tiny import tiny_opt
 from fl.studies.write import write
+from radio.errors import InputError
 
 CELLS = "cells"  # run folders of cells, by digest; nothing in them is needed again once the cell is in the record
 
@@ -44,17 +46,26 @@ def reproduce(study: Study, scale: Scale, out: Path, say: Callable[[str], None],
     """Measure what is not in the record yet, `jobs` cells at a time, and write tables and figures of what is.  Returns the
     study's folder.
 
-    Raises KeyboardInterrupt after interrupted cells, with everything before them written; InputError where a cell cannot start.
+    Raises KeyboardInterrupt after interrupted cells, with everything before them written; InputError where a cell cannot start,
+    or, before anything is written, without the data.
     """
+    if any(path.exists() and not path.is_dir() for path in (out, *out.parents)):
+        raise InputError(f"--out {out}: there is a file of that name; name a folder")
     scale = shared(prepared(scale, out), jobs)
     folder = folder_of(study, scale, out)
     source = folder_of(source_of(study), scale, out)
-    for place in {folder, source}:
-        place.mkdir(parents=True, exist_ok=True)
     cells = study.design(scale)
     record = Record(source)
     numbers = {cell.digest: number for number, cell in reversed(list(enumerate(cells, start=1)))}
     left = list({cell.digest: cell for cell in cells if cell not in record}.values())  # two names may be one cell
+    if left:
+        left[0].work.check()
+    for place in {folder, source}:
+        place.mkdir(parents=True, exist_ok=True)
+
+    marks: dict[str, Value] = (
+        {"set": scale.changed} if scale.changed else {}
+    )  # or rows of one name could not be told apart
 
     def begin(cell: Cell) -> None:
         say(f"{study.name} {numbers[cell.digest]}/{len(cells)}: {cell.name}")
@@ -64,7 +75,7 @@ def reproduce(study: Study, scale: Scale, out: Path, say: Callable[[str], None],
 
     try:
         for measured in (one_by_one if jobs == 1 else partial(together, jobs))(left, place_of, begin):
-            record.keep(measured)
+            record.keep(Measured({**measured.row, **marks}, measured.curve))
             record.write(cells)
     finally:
         record.write(cells)

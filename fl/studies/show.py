@@ -111,6 +111,9 @@ def levels(
                     capsize=2,
                     label=one,
                 )
+                for at, found in points:
+                    if found.n == 1:
+                        axes.plot(at, found.mean, "o", color=colour, markerfacecolor="white", markersize=3.5, zorder=4)
         if logarithmic:
             axes.set_xscale("log")
             places = sorted({at for g in groups if isinstance(at := g.factors.get(x), int | float)})
@@ -119,7 +122,9 @@ def levels(
         axes.set_xlabel(label)
         _accuracy(axes, groups)
 
-    return Figure(name, f"Held-out accuracy over {label}; bars are 95 % intervals over seeds.", draw)
+    return Figure(
+        name, f"Held-out accuracy over {label}; bars are 95 % intervals over seeds, hollow marks have one seed.", draw
+    )
 
 
 def curves(results: Results, x: str, label: str, series: str = "method", logarithmic: bool = False) -> Figure:

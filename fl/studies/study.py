@@ -108,6 +108,15 @@ class Scale:
         last = {"model.source": self.model, **(self.overrides or {}), "run.seed": seed}
         return validate(merged(BASE, small, *layers, last), "study")
 
+    @property
+    def changed(self) -> str:
+        """The overrides that change what is measured, in words."""
+        kept = {
+            k: v for k, v in (self.overrides or {}).items() if k not in ("task.root", "run.threads", "privacy.ledger")
+        }
+        model = {} if self.model == "embedded" or self.quick else {"model.source": self.model}
+        return ", ".join(f"{key} = {value}" for key, value in {**model, **kept}.items())
+
     def some(self, many: Sequence[Any], few: Sequence[Any]) -> Sequence[Any]:
         """The levels of a factor."""
         return few if self.quick else many
@@ -182,6 +191,7 @@ class Study:
     show: Callable[[Results], tuple[list[Table], list[Figure]]]
     seeds: int = 3  # unless asked for otherwise
     cells_of: str = ""  # the study whose cells it shows, if not its own
+    models: bool = True  # whether its cells are of `Scale.model`
 
 
 def over_seeds(scale: Scale, configurations: Callable[[Scale, int], list[Cell]]) -> list[Cell]:

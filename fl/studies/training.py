@@ -35,6 +35,9 @@ class Run:
     def seconds(self) -> float:
         return _seconds("run", self.experiment, {})
 
+    def check(self) -> None:
+        _check(self.experiment)
+
     def carry_out(self, folder: Path) -> Outcome:
         from fl.run import execute, finished_summary
         from fl.run_folder import create, is_run, open_run
@@ -85,6 +88,9 @@ class Train:
     def seconds(self) -> float:
         return _seconds(self.name, self.prepared, self.options)
 
+    def check(self) -> None:
+        _check(self.experiment)
+
     def carry_out(self, folder: Path) -> Outcome:
         from fl.baselines.harness import train
 
@@ -102,6 +108,12 @@ class Train:
             "trainable": curve.trainable,
         }  # fmt: skip
         return Outcome(figures, points)
+
+
+def _check(experiment: Experiment) -> None:
+    from fl.session import experiment_task
+
+    experiment_task(experiment)
 
 
 def _identity(experiment: Experiment) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def _measured(study: Study, scale: Scale, cells: int, done: Sequence[Measured]) 
     hosts = sorted({f"{m.row.get('cpu')} ({m.row.get('cores')} cores)" for m in done}) or [str(machine()["cpu"])]
     model = "Tiny untrained OPT" if scale.quick else f"Model {scale.model}"
     place = f"../{study.cells_of}{'-quick' if scale.quick else ''}/" if study.cells_of else ""
+    if scale.changed:
+        model += f", with {scale.changed}"
     return (
         f"{model}; {len(done)} of {cells} cells measured in {wall / 60:.1f} minutes on "
         f"{', '.join(hosts)}. {INTERVALS} Every cell is a row of [cells.csv]({place}cells.csv), every evaluation one of "

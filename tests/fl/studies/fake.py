@@ -51,6 +51,10 @@ class Fake:
     def seconds(self) -> float:
         return 60.0
 
+    def check(self) -> None:
+        if self.level < 0:
+            refuse(Path())
+
     def carry_out(self, folder: Path) -> Outcome:
         self.fails(folder)
         CARRIED_OUT.append((self.level, self.seed))

@@ -62,3 +62,18 @@ def test_a_signal_to_the_command_ends_every_cell_in_order(make_study, tmp_path, 
     thread.join()
     assert [row["level"] for row in rows(tmp_path / "fake") if row["status"] == "done"] == ["1.0"]
     assert "1 of 6 cells" in (tmp_path / "fake" / "fake.md").read_text()
+
+
+def test_a_signal_before_the_processes_are_up_ends_them_in_order(make_study, tmp_path, capfd):
+    begun = False
+
+    def say(line: str) -> None:
+        nonlocal begun
+        if not begun:
+            os.kill(os.getpid(), signal.SIGINT)
+        begun = True
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(make_study((1.0, 2.0), {1.0: fake.last, 2.0: fake.last}), TWO, tmp_path, say, jobs=2)
+    assert "Traceback" not in capfd.readouterr().err
+    assert {row["status"] for row in rows(tmp_path / "fake")} == {"not run"}

@@ -96,6 +96,29 @@ def test_an_unknown_study_and_a_bad_setting_are_explained(pairzero):
     assert done.code == 2 and "expected section.key=value" in done.err
 
 
+def test_what_cannot_begin_leaves_nothing_behind(pairzero, make_study, tmp_path):
+    with pytest.raises(InputError, match="no data"):
+        reproduce(make_study((-1.0,)), TWO, tmp_path / "new", lambda line: None)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        done = pairzero("reproduce", "snr", "--quick", "--out", out)
+        assert done.code == 2 and "there is a file of that name; name a folder" in done.err
+    done = pairzero("reproduce", "memory", "--quick", "--model", "facebook/opt-125m", "--out", tmp_path)
+    assert done.code == 2 and "builds models of its own sizes; leave --model out" in done.err
+    done = pairzero("reproduce", "snr", "--set", f"task.root={tmp_path / 'none'}", "--out", tmp_path / "new")
+    assert done.code == 2 and not (tmp_path / "new").exists()
+
+
+def test_rows_and_page_say_what_was_changed(make_study, tmp_path):
+    folder = reproduce(make_study(), TWO, tmp_path / "as-it-is", lambda line: None)
+    assert "set" not in rows(folder)[0] and ", with" not in (folder / "fake.md").read_text()
+    changes = {"learning.devices": 3, "task.root": "/data", "run.threads": 1}
+    folder = reproduce(make_study(), Scale(seeds=1, overrides=changes), tmp_path / "changed", lambda line: None)
+    assert {row["set"] for row in rows(folder)} == {"learning.devices = 3"}
+    assert "Model embedded, with learning.devices = 3; 2 of 2 cells" in (folder / "fake.md").read_text()
+
+
 def test_the_list_says_what_is_asked_what_is_there_and_how_long_the_rest_takes(pairzero):
     done = pairzero("reproduce", "list")
     assert done.code == 0 and "what does differential privacy cost in accuracy?" in done.out
