@@ -34,6 +34,8 @@ SENTENCES = [
 
 
 FORWARDS = "forward passes, examples of all devices (a backward pass as two)"
+POINTS = "difference, points"
+WEAK = {"mode": "coherent", "surroundings": "Rayleigh, 10 dB"}
 PAPERS = {"choice": "the same, B = 16"}
 # (page, table of docs/results/studies, its row, its column, sentence): {} is the value, {mean} without its number of seeds,
 # {alone} without its interval, too
@@ -42,18 +44,20 @@ STUDIES = [
     ("docs/results.md", "choices/targets.csv", {**PAPERS, "target": "0.57 nats"}, FORWARDS, "loss 0.57 (1,440 against {alone})"),
     ("docs/results.md", "choices/targets.csv", {"choice": "default", "target": "0.55 nats"}, FORWARDS, "to 0.55 ({alone} ag"),
     ("docs/results.md", "choices/targets.csv", {**PAPERS, "target": "0.55 nats"}, FORWARDS, "(2,520 against more than {alone})"),
+    ("README.md", "privacy/differences.csv", {"rule": "own-noise", "epsilon": "5"}, POINTS, "no privacy {mean} points"),
+    ("README.md", "air/differences.csv", WEAK, POINTS, "against an ideal link {mean} points"),
     (
         "docs/results.md",
         "privacy/differences.csv",
         {"rule": "own-noise", "epsilon": "5"},
-        "difference, points",
+        POINTS,
         "at epsilon 5 the difference to no privacy is {mean} points** (paired, ten seeds",
     ),
     (
         "docs/results.md",
         "air/differences.csv",
-        {"mode": "coherent", "surroundings": "Rayleigh, 10 dB"},
-        "difference, points",
+        WEAK,
+        POINTS,
         "against the ideal link is {mean} points** (paired, ten seeds",
     ),
 ]  # fmt: skip

@@ -59,7 +59,6 @@ def design(scale: Scale) -> list[Cell]:
 def show(results: Results) -> tuple[list[Table], list[Figure]]:
     extra = (
         ("error of the sum, dB", "aggregate_nmse_db"), ("erased slots", "erased"), ("received SNR, dB", "received_snr_db"),
-        ("training, s", "train_s"),
     )  # fmt: skip
     title = (
         "Less accuracy than over the ideal link, seed by seed: the same batches, directions and noise of the devices"
