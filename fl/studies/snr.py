@@ -78,8 +78,9 @@ are heard from most devices, and no headroom for noise below full scale. *Paper*
 (solution, static, reversed) with its epsilon 5, delta 0.01 and gamma 100, a whole payload clipped, and the receiver's
 noise trusted for all privacy; *corrected* mends the defects listed in `privacy/power/paper.py` and takes delta 1e-5.
 Its SNR carries the model's dimension as printed; corrected, it is per received scalar like ours. *Perfect*: neither
-noise nor privacy. One cell has the paper's T of 8,000. Channel noise is no protection that anybody could check, so the
-paper's rows are for comparison only.
+noise nor privacy. The paper's rules have the rate of *perfect*, which is not tuned to their noise: a smaller one would
+leave the model nearer to where it began. One cell has the paper's T of 8,000. Channel noise is no protection that
+anybody could check, so the paper's rows are for comparison only.
 """,
     design,
     show,
