@@ -49,8 +49,8 @@ STUDY = Study(
 does not answer the sounding and the round's mean is over the others; a straggler is away, too, to everybody who does
 not wait, here for 20 rounds in a row. *Silent*: it answered, was counted, and sends nothing, so that the mean comes out
 too small. *Fades sit out*: a device below that share of its mean gain is left out of the round, because whoever is
-weakest sets the power of all; the default is 0.05. Nobody is ever left out by data. Who sits a round out is not charged
-for it.
+weakest sets the power of all; the default is 0.05. No smaller share changes anything at 20 dB, where a pilot is trusted
+from a share of 0.16 on. Nobody is ever left out by data. Who sits a round out is not charged for it.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,
