@@ -17,6 +17,8 @@ from typing import Any, Protocol
 from fl.studies.outcome import Outcome, Value
 
 POLICY = 1
+# keys that say where things are and how the work is divided: not in a digest, for no result depends on them
+INDIFFERENT = ("task.root", "privacy.ledger", "run.name", "run.threads", "learning.micro_batch")
 
 
 class Work(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from fl.config import Experiment, validate
-from fl.studies.cell import Cell
+from fl.studies.cell import INDIFFERENT, Cell
 from fl.studies.outcome import Measured, Value
 
 Settings = Mapping[str, Any]
@@ -111,9 +111,7 @@ class Scale:
     @property
     def changed(self) -> str:
         """The overrides that change what is measured, in words."""
-        kept = {
-            k: v for k, v in (self.overrides or {}).items() if k not in ("task.root", "run.threads", "privacy.ledger")
-        }
+        kept = {key: value for key, value in (self.overrides or {}).items() if key not in INDIFFERENT}
         model = {} if self.model == "embedded" or self.quick else {"model.source": self.model}
         return ", ".join(f"{key} = {value}" for key, value in {**model, **kept}.items())
 

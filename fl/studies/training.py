@@ -13,6 +13,7 @@ from typing import Any
 from fl.config import Experiment
 from fl.stop import Stop, Terminated
 from fl.studies.budget import work_a_round
+from fl.studies.cell import INDIFFERENT
 from fl.studies.outcome import Outcome, Point, Value
 from radio.errors import StoppedEarly
 
@@ -120,7 +121,7 @@ def _identity(experiment: Experiment) -> dict[str, Any]:
     """The experiment without what only says where things are and how forwards are divided (which moves losses by their last
     bits), and with the weights a local model really has."""
     raw = experiment.model_dump(mode="json")
-    for name in ("task.root", "privacy.ledger", "run.name", "run.threads", "learning.micro_batch"):
+    for name in INDIFFERENT:
         section, _, key = name.partition(".")
         raw[section].pop(key)
     raw["model"]["source"] = model_identity(experiment.model.source)
