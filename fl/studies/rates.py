@@ -22,6 +22,8 @@ BUDGET = 16_200.0
 ALL = ["*"]
 LOOK = {"run.evaluate_every": 5, "run.evaluate_examples": 400}
 RATE = float(BASE["learning.rate"])
+MULTIPLES = (0.1, 0.33, 1.0, 3.3)
+FURTHER = (*MULTIPLES, 10.0)  # where the best of those was the largest
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Contender:
     around    the rate that `tune` tries multiples of
     changes   keys over the preset's; `options`: of its class
     rows      learning.micro_batch, the fastest for batches of 4: it changes last bits of losses
+    multiples what `tune` tries, times `around`
     """
 
     preset: str
@@ -39,6 +42,12 @@ class Contender:
     changes: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     rows: int = 1
+    multiples: tuple[float, ...] = MULTIPLES
+
+    @property
+    def rates(self) -> list[float]:
+        """The grid."""
+        return [float(f"{multiple * self.around:.3g}") for multiple in self.multiples]
 
     def experiment(self, base: Experiment, rate: float, work: float) -> Train:
         """The contender at a rate, for as many rounds as `work` pays for."""
@@ -56,13 +65,13 @@ def _rounds(experiment: Experiment, rounds: int, every: int = 1) -> Experiment:
     return experiment.model_copy(update={"learning": learning, "run": run})
 
 
-def _subset(preset: str, rows: int = 1) -> Contender:
-    return Contender(preset, RATE * PRESETS[preset].rate, rows=rows)
+def _subset(preset: str, **more: Any) -> Contender:
+    return Contender(preset, RATE * PRESETS[preset].rate, **more)
 
 
-def _whole(preset: str, around: float, changes: Mapping[str, Any] = MappingProxyType({}), rows: int = 1) -> Contender:
+def _whole(preset: str, around: float, changes: Mapping[str, Any] = MappingProxyType({}), **more: Any) -> Contender:
     """As its authors define it: all weights, their mu.  A projection is three times as large as on our subset."""
-    return Contender(preset, around, {"learning.parameters": ALL, "learning.mu": 1e-3, **changes}, rows=rows)
+    return Contender(preset, around, {"learning.parameters": ALL, "learning.mu": 1e-3, **changes}, **more)
 
 
 # On our subset of 256 gains, without noise and fading unless the name says otherwise; then as the authors define them.
@@ -76,17 +85,17 @@ CONTENDERS: dict[str, Contender] = {
     "fedzo": _subset("fedzo"),
     "fedspzo": Contender("fedspzo", RATE / 3.0, dict(NOISELESS)),
     "fedkseed": _subset("fedkseed"),
-    "fedsgd": _subset("fedsgd"),
-    "fedavg-sgd": _subset("fedavg-sgd"),
-    "fedavg-adamw": _subset("fedavg-adamw"),
+    "fedsgd": _subset("fedsgd", multiples=FURTHER),
+    "fedavg-sgd": _subset("fedavg-sgd", multiples=FURTHER),
+    "fedavg-adamw": _subset("fedavg-adamw", multiples=FURTHER),
     "fzoo, all weights": _whole("fzoo", 2e-2, {**NOISELESS, "privacy.clip": 30.0}),
     "mezo, all weights": _whole("mezo", 4e-4),
-    "mezo, all weights, B = 16": _whole("mezo", 4e-4, {"learning.batch": 16}, rows=2),
+    "mezo, all weights, B = 16": _whole("mezo", 4e-4, {"learning.batch": 16}, rows=2, multiples=FURTHER),
     "decomfl, all weights": _whole("decomfl", 4e-4),
-    "fedzo, all weights": _whole("fedzo", 1.32e-4),
-    "fedspzo, all weights": _whole("fedspzo", 4e-4, {**NOISELESS, "privacy.clip": 100.0}),
-    "fedkseed, all weights": _whole("fedkseed", 4e-5),
-    "fedavg-adamw, all weights": Contender("fedavg-adamw", 2e-4, {"learning.parameters": ALL}),
+    "fedzo, all weights": _whole("fedzo", 1.32e-4, multiples=FURTHER),
+    "fedspzo, all weights": _whole("fedspzo", 4e-4, {**NOISELESS, "privacy.clip": 100.0}, multiples=FURTHER),
+    "fedkseed, all weights": _whole("fedkseed", 4e-5, multiples=FURTHER),
+    "fedavg-adamw, all weights": Contender("fedavg-adamw", 2e-4, {"learning.parameters": ALL}, multiples=FURTHER),
 }
 QUICK = ("pairzero", "sign-pairzero", "mezo", "fedsgd", "mezo, all weights")
 

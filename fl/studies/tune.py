@@ -11,7 +11,6 @@ from fl.studies.show import number, of, percent, text
 from fl.studies.study import Figure, Group, Results, Scale, Study, Table, over_seeds
 from radio.palette import SERIES
 
-MULTIPLES = (0.1, 0.33, 1.0, 3.3)
 VALIDATION = 1000
 WORK = BUDGET / 3
 
@@ -24,8 +23,8 @@ def configurations(scale: Scale, seed: int) -> list[Cell]:
     work = 4.0 * base.learning.devices * base.learning.batch if scale.quick else WORK
     cells = []
     for name in QUICK[:2] if scale.quick else CONTENDERS:
-        for multiple in scale.some(MULTIPLES, (0.33, 1.0)):
-            rate = float(f"{multiple * CONTENDERS[name].around:.3g}")
+        rates = CONTENDERS[name].rates
+        for rate in scale.some(rates, rates[1:3]):
             cells.append(Cell({"method": name, "rate": rate}, seed, CONTENDERS[name].experiment(base, rate, work)))
     return cells
 
