@@ -107,6 +107,11 @@ def threats_of(experiment: Experiment) -> dict[str, Threat]:
     return threats(privacy.colluders, privacy.dropouts, 10.0 ** ((privacy.csi_margin_db or 0.0) / 10.0))
 
 
+def grid_of(experiment: Experiment) -> Grid:
+    """What every device sums its examples' projections on, with privacy or without."""
+    return unit_named(experiment.privacy.unit).grid(experiment.privacy.clip, experiment.learning.batch)
+
+
 def guarantee_of(experiment: Experiment, multiplier: float | None = None, tight: bool = True) -> Guarantee | None:
     """None with privacy off. Sizes the noise, which may take some seconds the first time, unless a finished run's noise
     `multiplier` is given. Not `tight`: in a fraction of the time, and up to a percent more than it takes (`noise_scale`).
@@ -129,7 +134,7 @@ def guarantee_of(experiment: Experiment, multiplier: float | None = None, tight:
         charge = Charge(rate, noise_multiplier(privacy.epsilon, delta, rate, experiment.releases, tight))
     else:
         charge = Charge(rate, multiplier)
-    mechanism = OwnNoise(Grid(privacy.clip, learning.batch), learning.perturbations, charge, unit)
+    mechanism = OwnNoise(grid_of(experiment), learning.perturbations, charge, unit)
     backoff = _backoff(experiment, limited)
     return Guarantee(unit, threat, mechanism, delta, limited + misjudged, backoff, experiment.releases, schedule)
 

@@ -156,7 +156,7 @@ def _noise(experiment: Experiment, guarantee: Guarantee, slot: int, noise_std: f
     """(K, 1) payloads of noise alone, for airs whose own noise grows with what is sent. From a public stream: no data, no
     privacy."""
     draws = stream(experiment.run.seed, "privacy plan", slot).standard_normal((experiment.learning.devices, 1))
-    limit = experiment.privacy.clip + guarantee.backoff * noise_std
+    limit = guarantee.mechanism.grid.payload_limit + guarantee.backoff * noise_std
     return np.clip(noise_std * draws, -limit, limit)
 
 

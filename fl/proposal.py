@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fl.config import Experiment
-from fl.guarantee import Guarantee
+from fl.guarantee import Guarantee, grid_of
 from privacy import power
 from privacy.power import MinimumError
 from radio.air import AirPlan, ChannelState, Exposed, Sounder
@@ -58,7 +58,7 @@ def limits_of(experiment: Experiment, guarantee: Guarantee | None) -> Limits:
         size = 1.0 if signs else clip**2 / learning.batch
         rule = MinimumError(noise_std, payload_power=size, samples=radio.window, spread=size)
     return Limits(
-        saturation=1.0 if signs else clip,
+        saturation=1.0 if signs else grid_of(experiment).payload_limit,
         truncation=radio.least_share,
         guarantee=guarantee,
         signs=signs,

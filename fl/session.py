@@ -20,7 +20,7 @@ from fl.directions.registry import direction
 from fl.directions.split import Split
 from fl.estimators.registry import estimator
 from fl.functional import Functional
-from fl.guarantee import Guarantee
+from fl.guarantee import Guarantee, grid_of
 from fl.likelihood import Encoded, Likelihood, OptionLikelihood
 from fl.models import LanguageModel, load_model
 from fl.replica import Replica
@@ -28,7 +28,6 @@ from fl.tasks import partition
 from fl.tasks.registry import load_task
 from fl.tasks.task import Task, digest_examples
 from fl.written import AnswerLikelihood
-from privacy.grid import Grid
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner, PoolLedger
 from privacy.noise import ReproducibleSecret, Secret, SystemSecret
@@ -319,7 +318,7 @@ def build_devices(
                     name=name,
                     examples=[] if likelihood is None else [likelihood.encode(task.prompt(e), e.target) for e in own],
                     rate=experiment.sampling_rate,
-                    grid=Grid(privacy.clip, learning.batch),
+                    grid=grid_of(experiment),
                     secret=_secret(experiment, k),
                     mechanism=None if guarantee is None else guarantee.mechanism,
                     ledger=ledger,

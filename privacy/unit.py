@@ -52,6 +52,12 @@ class Unit:
         """The same in payload units, rounded up: sqrt(P) clip / B for an example, sqrt(P) 2C for a device."""
         return math.nextafter(self.sensitivity_steps(grid, scalars) * grid.step, math.inf)
 
+    def grid(self, clip: float, denominator: float) -> Grid:
+        """What a device sums on. Payloads saturate at the clip; where single examples are protected and fewer than one is
+        expected a round (B < 1), at clip/B, for it is a single example that is sent then: saturated at the clip it would
+        count for less than the noise that hides clip/B makes up for."""
+        return Grid(clip, denominator, clip / min(1.0, denominator) if self.amplified else clip)
+
     def charged_rate(self, rate: float) -> float:
         """Sampling rate to charge a round with when every example joins its batch with probability `rate`."""
         charged = accounted_rate(rate)

@@ -13,11 +13,10 @@ from pathlib import Path
 from fl import session
 from fl.config import Experiment
 from fl.device import Device
-from fl.guarantee import Guarantee
+from fl.guarantee import Guarantee, grid_of
 from fl.likelihood import Likelihood
 from fl.tasks.registry import TASKS, load_own
 from fl.tasks.task import Example, Task, digest_examples
-from privacy.grid import Grid
 from privacy.identity import keyed_digest
 from privacy.ledger import Budget, Ledger, Owner
 from privacy.noise import ReproducibleSecret, SystemSecret
@@ -208,7 +207,7 @@ def build_device(
         name=name,
         examples=[likelihood.encode(task.prompt(e), e.target) for e in own],
         rate=experiment.sampling_rate,
-        grid=Grid(privacy.clip, learning.batch),
+        grid=grid_of(experiment),
         secret=SystemSecret() if private else ReproducibleSecret(experiment.run.seed, "device", index),
         mechanism=None if guarantee is None else guarantee.mechanism,
         ledger=ledger,

@@ -15,6 +15,7 @@ PARTITIONS: dict[str, Settings] = {
     "Dirichlet 0.1": {"task.partition": "dirichlet", "task.dirichlet_alpha": 0.1},
 }
 OFF: Settings = {"privacy.enabled": False}
+TOGETHER: Settings = {"privacy.threat": "aggregate", "privacy.csi_margin_db": 1.0}
 
 
 def configurations(scale: Scale, seed: int) -> list[Cell]:
@@ -25,6 +26,8 @@ def configurations(scale: Scale, seed: int) -> list[Cell]:
             if not scale.quick:
                 shares = {**shares, "task.examples_per_device": EXAMPLES // devices, "learning.batch": BATCH / devices}
             cells.append(_cell(scale, seed, f"{name}, private", devices, partition, shares))
+            if name == "IID" and devices in ((2,) if scale.quick else (20, 1000)):
+                cells.append(_cell(scale, seed, "IID, private together", devices, partition, shares, TOGETHER))
             if name != "Dirichlet 0.5" and devices in ((2,) if scale.quick else (5, 1000)):
                 cells.append(_cell(scale, seed, f"{name}, no privacy", devices, partition, shares, OFF))
     return cells
@@ -50,7 +53,10 @@ STUDY = Study(
 {EXAMPLES:,} sentences and {BATCH} expected examples a round, all devices together, whatever their number; (8, 1e-5)-DP
 for every example by own noise, or none; labels alike on all devices (IID) or skewed by a Dirichlet distribution. With K
 owners each protects its n = {EXAMPLES:,}/K examples alone, so the noise of the mean grows with the root of K: that is
-the price of trusting nobody. The channel takes P uses a round whatever K is.
+the price of trusting nobody. *Private together* counts the noise of the others, too (threat `aggregate`, 1 dB for channel
+estimates), and the mean carries about as much of it, however many they are. With 100 devices and more a
+device expects less than one example a round; it then sends a whole example now and then, and noise always. The channel
+takes P uses a round whatever K is.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,

@@ -23,7 +23,9 @@ ALL = ["*"]
 LOOK = {"run.evaluate_every": 5, "run.evaluate_examples": 400}
 RATE = float(BASE["learning.rate"])
 MULTIPLES = (0.1, 0.33, 1.0, 3.3)
-FURTHER = (*MULTIPLES, 10.0)  # where the best of those was the largest
+# where the best of those was the largest
+FURTHER = (*MULTIPLES, 10.0)
+FURTHEST = (*FURTHER, 33.0)
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ CONTENDERS: dict[str, Contender] = {
     "fedzo": _subset("fedzo"),
     "fedspzo": Contender("fedspzo", RATE / 3.0, dict(NOISELESS)),
     "fedkseed": _subset("fedkseed"),
-    "fedsgd": _subset("fedsgd", multiples=FURTHER),
-    "fedavg-sgd": _subset("fedavg-sgd", multiples=FURTHER),
+    "fedsgd": _subset("fedsgd", multiples=FURTHEST),
+    "fedavg-sgd": _subset("fedavg-sgd", multiples=FURTHEST),
     "fedavg-adamw": _subset("fedavg-adamw", multiples=FURTHER),
     "fzoo, all weights": _whole("fzoo", 2e-2, {**NOISELESS, "privacy.clip": 30.0}),
     "mezo, all weights": _whole("mezo", 4e-4),

@@ -31,6 +31,23 @@ def test_neighbours_move_a_release_by_at_most_the_sensitivity(
         assert sum(int(x) ** 2 for x in example) <= EXAMPLE.sensitivity_squared(grid, 2)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(value=st.floats(-3.0, 3.0), denominator=st.floats(1e-3, 64.0))
+def test_a_single_clipped_example_is_sent_as_it_is(value: float, denominator: float) -> None:
+    """Also where fewer than one is expected a round, and a payload's limit would cut it to its sign."""
+    grid = EXAMPLE.grid(3.0, denominator)
+    sent = grid.payload(grid.project([[value]]))[0]
+    assert sent == pytest.approx(value / denominator, abs=grid.step)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(denominator=st.floats(1e-3, 64.0))
+def test_a_device_is_held_at_the_clip_whatever_it_expects(denominator: float) -> None:
+    grid = DEVICE.grid(3.0, denominator)
+    assert grid.payload_limit == 3.0
+    assert DEVICE.sensitivity(grid, 1) == pytest.approx(6.0, abs=2 * grid.step)
+
+
 def test_both_edges_are_reached() -> None:
     grid = Grid(2.0, 4.0)
     high, low = np.full((9, 3), 5.0), np.full((9, 3), -5.0)
