@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fl.studies.rates import CHOSEN
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
 
@@ -111,3 +113,9 @@ def test_no_percentage_of_the_readme_is_without_a_file() -> None:
         if page == "README.md":
             left = left.replace(rendered(file, sentence), "")
     assert re.findall(r"\d+\.\d ?%", left) == []
+
+
+def test_the_rates_of_the_comparison_are_those_that_tune_chose() -> None:
+    with (RESULTS / "studies" / "tune" / "rates.csv").open(encoding="utf-8", newline="") as file:
+        chosen = {row["method"]: float(row["rate"]) for row in csv.DictReader(file) if row[""]}
+    assert chosen == CHOSEN
