@@ -178,6 +178,9 @@ class Privacy(_Section):
     epsilon: Positive = 8.0
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
     clip: Positive = 10.0  # gamma: bound of one example's projected gradient
+    # largest payload before noise, in clips (below batch = 1: in clip/batch); more where a device may hold far more than
+    # examples_per_device, or of one label, at the price of a weaker signal
+    saturation: Positive = 1.0
     spare_rounds: Annotated[float, Field(ge=0)] = 0.01  # share of the rounds kept for interrupted slots (at least 8)
     unit: Literal["example", "device"] = (
         "example"  # device: its whole data set; sensitivity 2 C, sampling hides nothing

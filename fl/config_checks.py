@@ -160,6 +160,11 @@ def _check_privacy(experiment: Experiment) -> None:
             f"privacy.delta = {privacy.delta:g} is not below 1/learning.devices = {1 / learning.devices:g}; such a delta "
             "promises nothing"
         )
+    if privacy.unit == "device" and privacy.saturation != 1.0:
+        raise ValueError(
+            f"privacy.saturation = {privacy.saturation:g}, but with privacy.unit = 'device' the largest payload is what the "
+            "noise hides, and is the clip: allowed 1; raise privacy.clip"
+        )
     if privacy.threat != "own-noise":
         _check_threat(experiment)
     elif experiment.radio.mode != "coherent":

@@ -109,7 +109,8 @@ def threats_of(experiment: Experiment) -> dict[str, Threat]:
 
 def grid_of(experiment: Experiment) -> Grid:
     """What every device sums its examples' projections on, with privacy or without."""
-    return unit_named(experiment.privacy.unit).grid(experiment.privacy.clip, experiment.learning.batch)
+    privacy = experiment.privacy
+    return unit_named(privacy.unit).grid(privacy.clip, experiment.learning.batch, privacy.saturation)
 
 
 def guarantee_of(experiment: Experiment, multiplier: float | None = None, tight: bool = True) -> Guarantee | None:

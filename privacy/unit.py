@@ -52,11 +52,11 @@ class Unit:
         """The same in payload units, rounded up: sqrt(P) clip / B for an example, sqrt(P) 2C for a device."""
         return math.nextafter(self.sensitivity_steps(grid, scalars) * grid.step, math.inf)
 
-    def grid(self, clip: float, denominator: float) -> Grid:
-        """What a device sums on. Payloads saturate at the clip; where single examples are protected and fewer than one is
-        expected a round (B < 1), at clip/B, for it is a single example that is sent then: saturated at the clip it would
-        count for less than the noise that hides clip/B makes up for."""
-        return Grid(clip, denominator, clip / min(1.0, denominator) if self.amplified else clip)
+    def grid(self, clip: float, denominator: float, saturation: float = 1.0) -> Grid:
+        """What a device sums on. Where a device is protected its payload saturates at the clip. Where single examples are,
+        that costs no noise: it saturates at `saturation` times the largest mean of a batch of the expected size, which is
+        the clip, or clip/B where less than one is expected and a whole one is sent now and then."""
+        return Grid(clip, denominator, saturation * clip / min(1.0, denominator) if self.amplified else clip)
 
     def charged_rate(self, rate: float) -> float:
         """Sampling rate to charge a round with when every example joins its batch with probability `rate`."""

@@ -19,6 +19,8 @@ from fl.studies.outcome import Outcome, Value
 POLICY = 1
 # keys that say where things are and how the work is divided: not in a digest, for no result depends on them
 INDIFFERENT = ("task.root", "privacy.ledger", "run.name", "run.threads", "learning.micro_batch")
+# keys younger than POLICY, with the value that stands for what was measured before them: at that value not in a digest either
+LATER: Mapping[str, Any] = {"privacy.saturation": 1.0}
 
 
 class Work(Protocol):

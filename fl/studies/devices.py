@@ -8,11 +8,12 @@ from fl.studies.study import Figure, Results, Scale, Settings, Study, Table, ove
 from fl.studies.training import Run
 
 COUNTS = (2, 5, 20, 100, 1000)
+# A device may hold eight times the nominal share, all of one label: cut at the clip, it would lose its say.
+ROOMY: Settings = {"privacy.saturation": 8.0}
 EXAMPLES, BATCH = 50_000, 20  # of all devices together
-PARTITIONS: dict[str, Settings] = {
-    "IID": {},
-    "Dirichlet 0.5": {"task.partition": "dirichlet", "task.dirichlet_alpha": 0.5},
-    "Dirichlet 0.1": {"task.partition": "dirichlet", "task.dirichlet_alpha": 0.1},
+PARTITIONS: dict[str, Settings] = {"IID": {}} | {
+    f"Dirichlet {alpha}": {**ROOMY, "task.partition": "dirichlet", "task.dirichlet_alpha": alpha}
+    for alpha in (0.5, 0.1)
 }
 OFF: Settings = {"privacy.enabled": False}
 TOGETHER: Settings = {"privacy.threat": "aggregate", "privacy.csi_margin_db": 1.0}
@@ -55,8 +56,9 @@ for every example by own noise, or none; labels alike on all devices (IID) or sk
 owners each protects its n = {EXAMPLES:,}/K examples alone, so the noise of the mean grows with the root of K: that is
 the price of trusting nobody. *Private together* counts the noise of the others, too (threat `aggregate`, 1 dB for channel
 estimates), and the mean carries about as much of it, however many they are. With 100 devices and more a
-device expects less than one example a round; it then sends a whole example now and then, and noise always. The channel
-takes P uses a round whatever K is.
+device expects less than one example a round; it then sends a whole example now and then, and noise always. Skewed shares
+differ in size, too, up to eight times the nominal, so their payloads have room for eight clips (`privacy.saturation`;
+`heterogeneity` shows what it is without). The channel takes P uses a round whatever K is.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,

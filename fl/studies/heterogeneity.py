@@ -21,7 +21,14 @@ CASES: dict[str, Settings] = {
     "fades sit out by least error": {"radio.truncation": "auto"},
     "one device 20 dB farther": {"radio.path_loss_db": [0.0, 0.0, 0.0, 0.0, 20.0]},
     "labels skewed": SKEW,
+    "labels skewed, room for 8 clips": {**SKEW, "privacy.saturation": 8.0},
     "labels skewed, 30 % away, 20 rounds at a time": {**SKEW, "learning.absent": 0.3, "learning.absent_rounds": 20},
+    "labels skewed, room for 8 clips, 30 % away, 20 rounds at a time": {
+        **SKEW,
+        "privacy.saturation": 8.0,
+        "learning.absent": 0.3,
+        "learning.absent_rounds": 20,
+    },
 }
 FEW = ("everybody, always", "30 % away", "10 % silent", "fades sit out by least error")
 
@@ -50,7 +57,10 @@ does not answer the sounding and the round's mean is over the others; a straggle
 not wait, here for 20 rounds in a row. *Silent*: it answered, was counted, and sends nothing, so that the mean comes out
 too small. *Fades sit out*: a device below that share of its mean gain is left out of the round, because whoever is
 weakest sets the power of all; the default is 0.05. No smaller share changes anything at 20 dB, where a pilot is trusted
-from a share of 0.16 on. Nobody is ever left out by data. Who sits a round out is not charged for it.
+from a share of 0.16 on. Nobody is ever left out by data. Who sits a round out is not charged for it. *Labels skewed*
+(Dirichlet 0.1) makes shares of one label and of up to 2.8 times the nominal size; a payload saturates at the clip, which
+takes from whoever holds the most, so *room for 8 clips* (`privacy.saturation`) gives it back, for a weaker signal and no
+privacy.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,

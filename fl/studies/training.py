@@ -13,7 +13,7 @@ from typing import Any
 from fl.config import Experiment
 from fl.stop import Stop, Terminated
 from fl.studies.budget import work_a_round
-from fl.studies.cell import INDIFFERENT
+from fl.studies.cell import INDIFFERENT, LATER
 from fl.studies.outcome import Outcome, Point, Value
 from radio.errors import StoppedEarly
 
@@ -124,6 +124,10 @@ def _identity(experiment: Experiment) -> dict[str, Any]:
     for name in INDIFFERENT:
         section, _, key = name.partition(".")
         raw[section].pop(key)
+    for name, before in LATER.items():
+        section, _, key = name.partition(".")
+        if raw[section][key] == before:
+            raw[section].pop(key)
     raw["model"]["source"] = model_identity(experiment.model.source)
     if experiment.task.name.endswith(".toml"):
         raw["task"]["name"] = hashlib.sha256(Path(experiment.task.name).read_bytes()).hexdigest()

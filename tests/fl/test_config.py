@@ -217,6 +217,7 @@ def file(tmp_path):
         ("[privacy]\nassume_perfect_csi = true", ["privacy.assume_perfect_csi = True has no effect", "own-noise"]),
         ("[privacy]\ndropouts = 1\n[radio]\nmode = 'tdma'", ["privacy.dropouts = 1 has no effect", "'tdma'"]),
         ("[privacy]\nenabled = false\nunit = 'device'", ["privacy.unit = 'device' has no effect", "enabled = false"]),
+        ("[privacy]\nunit = 'device'\nsaturation = 2", ["privacy.saturation = 2", "allowed 1", "privacy.clip"]),
         ("[privacy]\nunit = 'household'", ["privacy.unit = 'household'", "'example'", "'device'"]),
         ("[privacy]\nunit = 'device'\ndelta = 0.3", ["privacy.delta = 0.3", "1/learning.devices"]),
         ("[radio]\ntruncation = 'auto'\nmode = 'energy'", ["radio.truncation = 'auto'", "radio.mode = 'energy'"]),

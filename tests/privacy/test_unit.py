@@ -40,6 +40,14 @@ def test_a_single_clipped_example_is_sent_as_it_is(value: float, denominator: fl
     assert sent == pytest.approx(value / denominator, abs=grid.step)
 
 
+def test_room_for_uneven_shares_costs_no_sensitivity() -> None:
+    roomy, plain = EXAMPLE.grid(3.0, 4.0, saturation=8.0), EXAMPLE.grid(3.0, 4.0)
+    assert (roomy.payload_limit, plain.payload_limit) == (24.0, 3.0)
+    assert EXAMPLE.sensitivity(roomy, 2) == EXAMPLE.sensitivity(plain, 2)
+    twice = np.full((8, 1), 3.0)  # a device with twice the nominal examples, all of one mind
+    assert [g.payload(g.project(twice))[0] for g in (roomy, plain)] == pytest.approx([6.0, 3.0])
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(denominator=st.floats(1e-3, 64.0))
 def test_a_device_is_held_at_the_clip_whatever_it_expects(denominator: float) -> None:
