@@ -58,9 +58,9 @@ not wait, here for 20 rounds in a row. *Silent*: it answered, was counted, and s
 too small. *Fades sit out*: a device below that share of its mean gain is left out of the round, because whoever is
 weakest sets the power of all; the default is 0.05. No smaller share changes anything at 20 dB, where a pilot is trusted
 from a share of 0.16 on. Nobody is ever left out by data. Who sits a round out is not charged for it. *Labels skewed*
-(Dirichlet 0.1) makes shares of one label and of up to 2.8 times the nominal size; a payload saturates at the clip, which
-takes from whoever holds the most, so *room for 8 clips* (`privacy.saturation`) gives it back, for a weaker signal and no
-privacy.
+(Dirichlet 0.1) makes shares of one label and of up to 3.5 times the nominal size; a payload saturates at the clip, which
+takes from whoever holds the most. *Room for 8 clips* (`privacy.saturation`) gives it back at the price of a weaker
+signal, with the same noise for privacy.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,

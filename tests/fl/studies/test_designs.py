@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -96,3 +97,12 @@ def test_a_digest_knows_the_weights_and_not_where_things_lie(tmp_path: Path):
 def test_what_does_not_go_together_is_explained():
     with pytest.raises(InputError, match=r"study: learning\.mu = 2"):
         Scale(overrides={"learning.mu": 2.0}).experiment(1)
+
+
+@pytest.mark.parametrize("name", sorted(set(STUDIES) - {"communication"}))
+def test_what_is_kept_with_the_repository_is_of_the_cells_of_today(designs, name):
+    """A change that would have everything measured again, or leaves rows behind that nothing asks for, is seen here."""
+    kept = Path(__file__).parents[3] / "docs" / "results" / "studies" / name / "cells.csv"
+    with kept.open(encoding="utf-8", newline="") as file:
+        rows = {row["digest"] for row in csv.DictReader(file)}
+    assert rows == {cell.digest for cell in designs[name]}
