@@ -86,6 +86,16 @@ def levels(
     without a value of `x` is a level across."""
     groups = results.groups()
     names = list(dict.fromkeys(text(group.factors.get(series)) for group in groups))
+    marks = sorted({at for g in groups if isinstance(at := g.factors.get(x), int | float)})
+
+    lines = list(
+        dict.fromkeys(text(g.factors.get(series)) for g in groups if isinstance(g.factors.get(x), int | float))
+    )
+
+    def beside(at: float, one: str) -> float:
+        """A little to one side, or bars at one level would hide each other."""
+        step = lines.index(one) - (len(lines) - 1) / 2.0
+        return at * 1.025**step if logarithmic else at + 0.003 * step * (marks[-1] - marks[0])
 
     def draw(axes: Axes) -> None:
         for index, one in enumerate(names):
@@ -97,7 +107,7 @@ def levels(
                 if found is not None and not isinstance(at, int | float):
                     axes.axhline(found.mean, color=colour, linestyle=(0, (4, 3)), linewidth=1.1, label=one)
             if points:
-                places = [at for at, _ in points]
+                places = [beside(at, one) for at, _ in points]
                 means = [found.mean for _, found in points]
                 halves = [found.half or 0.0 for _, found in points]
                 axes.errorbar(
@@ -111,13 +121,12 @@ def levels(
                     capsize=2,
                     label=one,
                 )
-                for at, found in points:
+                for at, (_, found) in zip(places, points, strict=True):
                     if found.n == 1:
                         axes.plot(at, found.mean, "o", color=colour, markerfacecolor="white", markersize=3.5, zorder=4)
         if logarithmic:
             axes.set_xscale("log")
-            places = sorted({at for g in groups if isinstance(at := g.factors.get(x), int | float)})
-            axes.set_xticks(places, [f"{at:g}" for at in places])
+            axes.set_xticks(marks, [f"{at:g}" for at in marks])
             axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(label)
         _accuracy(axes, groups)
