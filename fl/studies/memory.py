@@ -102,7 +102,7 @@ STUDY = Study(
     "memory",
     "does zeroth-order training hold no more than inference, and how much less than backpropagation?",
     f"""
-Every figure is the largest resident set of one process that builds a model with random weights and takes three steps
+Every figure is the largest resident set of one process that builds a model with random weights and takes two steps
 with all weights trained; *net* is above the same process after its imports (Python, torch, transformers, our kernels:
 everybody's). The paper says that pAirZero's peak is 25 % of Adam's on OPT-125M ({100 * PAPER:.0f} % by its 250 and
 955.58 MB). Against AdamW in fp32 that is to be compared with the net column; whole processes have the imports on both

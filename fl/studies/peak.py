@@ -1,6 +1,6 @@
 """Peak memory of a method, in a process of its own.
 
-Every process builds a model with random weights, runs three steps (inference: three times two forwards) on one batch of
+Every process builds a model with random weights, runs two steps (inference: twice two forwards) on one batch of
 64-token sequences, all weights trained, option-token loss for everybody, and reports the largest resident set it ever had.
 `import` is the same process after everybody's imports, with our kernels compiled and warmed: the image that all of them share,
 inference included.  bf16: ours keeps fp32 masters beside a bf16 working copy; the others hold everything in bf16, their moments
@@ -43,7 +43,7 @@ class Peak:
     @property
     def seconds(self) -> float:
         forward = 2.0 * WEIGHTS[self.size] * self.batch * 64 / FLOPS_A_SECOND
-        return 15.0 + WEIGHTS[self.size] / 5e7 + 3 * STEP_FORWARDS[self.method] * forward
+        return 15.0 + WEIGHTS[self.size] / 5e7 + 2 * STEP_FORWARDS[self.method] * forward
 
     def check(self) -> None:
         """It needs nothing."""
@@ -91,7 +91,7 @@ def measure(what: Peak) -> dict[str, float]:
 
     else:
         step = first_order(model, scorer, what.method)
-    for _ in range(3):
+    for _ in range(2):  # in the second, gradients, moments and activations are all there
         step(examples)
     uploads = {"pairzero": SCALAR_BITS, "sign-pairzero": 1, "sgd": SCALAR_BITS * model.parameters}
     uploads["adamw"] = uploads["sgd"]
