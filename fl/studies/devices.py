@@ -8,7 +8,7 @@ from fl.studies.study import Figure, Results, Scale, Settings, Study, Table, ove
 from fl.studies.training import Run
 
 COUNTS = (2, 5, 20, 100, 1000)
-# A device may hold eight times the nominal share, all of one label: cut at the clip, it would lose its say.
+# A device may hold many times the nominal share, all of one label: cut at the clip, it would lose its say.
 ROOMY: Settings = {"privacy.saturation": 8.0}
 EXAMPLES, BATCH = 50_000, 20  # of all devices together
 PARTITIONS: dict[str, Settings] = {"IID": {}} | {
@@ -57,7 +57,7 @@ owners each protects its n = {EXAMPLES:,}/K examples alone, so the noise of the 
 the price of trusting nobody. *Private together* counts the noise of the others, too (threat `aggregate`, 1 dB for channel
 estimates), and the mean carries about as much of it, however many they are. With 100 devices and more a
 device expects less than one example a round; it then sends a whole example now and then, and noise always. Skewed shares
-differ in size, too, up to eight times the nominal, so their payloads have room for eight clips (`privacy.saturation`;
+differ in size, too, up to eight times the nominal with 20 devices and 29 times with 1,000, so their payloads have room for eight clips (`privacy.saturation`;
 `heterogeneity` shows what it is without). The channel takes P uses a round whatever K is.
 """,
     lambda scale: over_seeds(scale, configurations),

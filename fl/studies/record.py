@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
@@ -48,8 +48,11 @@ class Record:
     def keep(self, measured: Measured) -> None:
         self._cells[str(measured.row["digest"])] = measured
 
-    def write(self, cells: Iterable[Cell]) -> None:
-        """Both files: the measured cells, and those of `cells` that are not, as such."""
+    def write(self, cells: Sequence[Cell]) -> None:
+        """Both files: the measured cells, under the names that `cells` have for them today, and those that are not."""
+        for cell in cells:
+            if (known := self.of(cell)) is not None:
+                self.keep(Measured({**known.row, **cell.factors}, known.curve))
         missing = [
             {"digest": c.digest, "status": "not run", "seed": c.seed, **c.factors} for c in cells if c not in self
         ]

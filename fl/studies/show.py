@@ -189,7 +189,10 @@ def reaching_table(
             hit = [point for point in seen if point is not None]
             rows.append([text(group.factors.get(series)), name, f"{len(hit)} of {len(seen)}", *_means(hit)])
     return Table(
-        "targets", "What it took to reach an accuracy or a loss for the first time (at evaluations)", header, rows
+        "targets",
+        "What it took to reach an accuracy or a loss for the first time (at evaluations on the way, all of the same sentences)",
+        header,
+        rows,
     )
 
 

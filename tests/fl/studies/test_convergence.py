@@ -45,5 +45,6 @@ def test_the_first_evaluation_that_reaches_a_target_counts() -> None:
     curve = tuple(Point(r, 0, 0, 0, 0, 1.2 - accuracy, accuracy) for r, accuracy in enumerate((0.5, 0.7, 0.6, 0.8)))
     found = first_reaching(curve, 0.7)
     assert found is not None and found.round == 1 and first_reaching(curve, 0.9) is None
+    assert first_reaching(curve, 0.75) is None  # the last is of all sentences, the others of some
     found = first_below(curve, 0.6)
     assert found is not None and found.round == 1 and first_below(curve, 0.3) is None
