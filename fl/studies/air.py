@@ -79,9 +79,9 @@ what a converter limits is protected already); beside it stands the same with th
 `vote` sends signs, of one direction a round and so in more rounds at the same work, and is to be read beside *ideal,
 sign*. An erased slot is made up for by a spare one while there are any (8): `tdma` in `pluto-room` needs more, its
 epsilon is over 8, and a run whose ledger is enforced (these are not, for their secrets derive from seeds) would have
-stopped before its last rounds. Coherent mode has a common reference clock, the others have not. Held out: the development set and 5,000
-sentences of the training split that no device holds; many are phrases of sentences that devices do hold (a bag of words
-is right on 90 % of them and on about 80 % of the development set).
+stopped before its last rounds. Coherent mode has a common reference clock, the others have not. Held out: the
+development set and 5,000 sentences of the training split that no device holds; many are phrases of sentences that
+devices do hold (a bag of words is right on 90 % of them and on about 80 % of the development set).
 """,
     design,
     show,

@@ -57,8 +57,8 @@ owners each protects its n = {EXAMPLES:,}/K examples alone, so the noise of the 
 the price of trusting nobody. *Private together* counts the noise of the others, too (threat `aggregate`, 1 dB for channel
 estimates), and the mean carries about as much of it, however many they are. With 100 devices and more a
 device expects less than one example a round; it then sends a whole example now and then, and noise always. Skewed shares
-differ in size, too, up to eight times the nominal with 20 devices and 29 times with 1,000, so their payloads have room for eight clips (`privacy.saturation`;
-`heterogeneity` shows what it is without). The channel takes P uses a round whatever K is.
+differ in size, too, up to eight times the nominal with 20 devices and 29 times with 1,000, so their payloads have room
+for eight clips (`privacy.saturation`; `heterogeneity` shows what it is without). The channel takes P uses a round whatever K is.
 """,
     lambda scale: over_seeds(scale, configurations),
     show,

@@ -56,7 +56,7 @@ def page(study: Study, scale: Scale, results: Results, tables: Sequence[Table], 
 def _measured(study: Study, scale: Scale, cells: int, done: Sequence[Measured]) -> str:
     wall = sum(measured.number("wall_s") or 0.0 for measured in done)
     hosts = sorted({f"{m.row.get('cpu')} ({m.row.get('cores')} cores)" for m in done}) or [str(machine()["cpu"])]
-    model = "Tiny untrained OPT" if scale.quick else f"Model {scale.model}"
+    model = "Tiny untrained OPT" if scale.quick else f"Model {scale.model}" if study.models else "Random weights"
     place = f"../{study.cells_of}{'-quick' if scale.quick else ''}/" if study.cells_of else ""
     if scale.changed:
         model += f", with {scale.changed}"
