@@ -46,7 +46,8 @@ trains the same 256 gains (`fedspzo`, which needs some on both sides of its cut,
 `mezo`, which takes the batches of all together, sees 20 examples a step (its authors 16), and 80 with B = 16. Every
 other method is our re-implementation (docs/algorithms.md). Rates: `fl/studies/rates.py`, chosen by `pairzero reproduce
 tune` on validation sentences (page `tune` says on how many seeds, and which lie at the edge of what was tried).
-Perplexity is that of the right answer among the options, e to the loss. On the way accuracy is that of {LOOK["run.evaluate_examples"]} sentences, every
+Perplexity is that of the right answer among the options, e to the loss. On the way accuracy is that of
+{LOOK["run.evaluate_examples"]} sentences, every
 {BUDGET * LOOK["run.evaluate_every"] / BASE["learning.rounds"]:,.0f} forward passes, and "reached" the first time it was
 seen; zero-shot is of the same sentences. The last point of a curve is of all 872 and counts for no target.
 """,
