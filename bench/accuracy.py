@@ -50,7 +50,7 @@ def curve_rows(curves: list[dict[int, float]]) -> list[Row]:
     found = []
     for at in sorted(curves[0]):
         if over_seeds := estimate([curve[at] for curve in curves if at in curve]):
-            note = f"95 % +-{over_seeds.half or 0.0:.1%}"
+            note = "1 seed" if over_seeds.half is None else f"95 % +-{over_seeds.half:.1%}"
             found.append(Row(f"accuracy after round {at}", over_seeds.mean, "share", note))
     return found
 
@@ -83,7 +83,9 @@ def rows(summaries: list[dict]) -> list[Row]:
         values = [s[key] for s in summaries if s[key] is not None]
         if over_seeds := estimate(values):
             each = ", ".join(f"{value:.1%}" for value in values)
-            note = f"mean of {len(values)} seeds, 95 % +-{over_seeds.half or 0.0:.1%}: {each}"
+            note = "1 seed"
+            if over_seeds.half is not None:
+                note = f"mean of {len(values)} seeds, 95 % +-{over_seeds.half:.1%}: {each}"
             found.append(Row(key, over_seeds.mean, "share", note))
     floor = summaries[0]["chance_floor"]
     gain = mean(s["accuracy"] - max(s["zero_shot_accuracy"], floor) for s in summaries)
